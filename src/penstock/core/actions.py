@@ -1,0 +1,57 @@
+"""What the scheduler asks the runtime to do. Data, so that tests can compare it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from penstock.errors import GatewayError
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """The call has a slot in the replica from now on; give it back with `leave`."""
+
+    ticket_id: str
+    replica_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The call will not be served; it no longer waits and holds nothing."""
+
+    ticket_id: str
+    error: GatewayError
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Launch the replica; answer with `replica_ready` or `replica_failed` for this generation."""
+
+    replica_id: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Stop the replica, on which nothing runs; answer with `replica_gone` when it is gone and its memory is back."""
+
+    replica_id: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Give up a load that nobody wants any more; answer with `replica_gone`."""
+
+    replica_id: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class WakeAt:
+    """Call `tick` at this moment (monotonic seconds). A later WakeAt replaces an earlier one."""
+
+    at_s: float
+
+
+Action = Admit | Refuse | Start | Stop | Cancel | WakeAt

@@ -1,0 +1,82 @@
+"""What crosses the border between bytes and decisions: heads, bodies' facts, replies, usage."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+Headers = list[tuple[bytes, bytes]]
+"""Name and value as received; names compare without regard to case."""
+
+
+@dataclass(slots=True)
+class Head:
+    """The first part of a request. `target` is the raw request target: path and query, still escaped."""
+
+    method: bytes
+    target: bytes
+    headers: Headers
+    http_version: str  # "1.0" or "1.1"
+    client_address: str | None
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of a header; `name` in lower case."""
+        for key, value in self.headers:
+            if key.lower() == name:
+                return value
+        return None
+
+    @property
+    def path(self) -> bytes:
+        return self.target.partition(b"?")[0]
+
+
+@dataclass(slots=True)
+class Reply:
+    """A complete answer that the gateway gives itself."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class TokenSource(enum.Enum):
+    """Where the token counts come from; `NONE`: nobody said, so they are unknown, not zero."""
+
+    USAGE = "usage"
+    TIMINGS = "timings"
+    NONE = "none"
+
+
+@dataclass(slots=True)
+class Usage:
+    """What the engine said about its work. None = unknown, never 0. Token counts are tokens, `_ms` milliseconds."""
+
+    source: TokenSource = TokenSource.NONE
+    prompt_tokens: int | None = None  # the whole prompt, cached part included
+    cached_tokens: int | None = None  # the part of it that came from a cache
+    completion_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    drafted_tokens: int | None = None
+    accepted_tokens: int | None = None
+    engine_prompt_ms: float | None = None
+    engine_decode_ms: float | None = None
+    finish_reason: str | None = None
+
+
+@dataclass(slots=True)
+class CallFacts:
+    """What a dialect read from a request's head and body.
+
+    body: what goes to the engine: the caller's bytes, changed only where the dialect had to.
+    hides_usage_chunk: the usage chunk of the stream was asked for by us and is taken out again.
+    """
+
+    model: str
+    body: bytes
+    is_stream: bool = False
+    hides_usage_chunk: bool = False
+    prompt_tokens: int = 0  # estimate from the size of what the model has to read
+    priority: int | None = None  # as asked in the body; None = not asked or unreadable
+    workload: str | None = None
+    members: list[str] = field(default_factory=list)  # top-level members that were changed

@@ -1,0 +1,183 @@
+"""Everything a caller can be told, once: one class for each reason.
+
+The docstring of a class is its message, with the named fields filled in. A dialect
+(protocols/) renders it; the record keeps its `outcome` and `code`. Pure: no imports
+from anywhere else in Penstock.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+MAX_RETRY_AFTER_S = 120
+"""Longer than this and the official OpenAI client gives up instead of waiting."""
+
+
+class PenstockError(Exception):
+    """The root of every error that Penstock raises on purpose."""
+
+
+class GatewayError(PenstockError):
+    """Something went wrong."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    outcome: ClassVar[str] = "upstream_error"
+    param: ClassVar[str | None] = None
+    is_retry_useful: ClassVar[bool] = True
+    """False where a retry by the client's library would only double the load."""
+
+    def __init__(self, *, retry_after_s: float | None = None, detail: str | None = None, **fields: object) -> None:
+        """`detail` is for whoever may see the engine's logs; it is no part of the message."""
+        self.fields = fields
+        self.detail = detail
+        self.retry_after_s = None if retry_after_s is None else min(max(1, round(retry_after_s)), MAX_RETRY_AFTER_S)
+        self.message = " ".join((type(self).__doc__ or "").split()).format(**fields)
+        super().__init__(self.message)
+
+
+# The caller's request cannot be read.
+
+
+class BadRequest(GatewayError):
+    """The request is not valid: {reason}."""
+
+    status, code, outcome, is_retry_useful = 400, "invalid_request", "rejected_invalid", False
+
+
+class InvalidJson(BadRequest):
+    """The request body is not valid JSON: {reason}."""
+
+    code = "invalid_json"
+
+
+class AmbiguousBody(BadRequest):
+    """The request body names `{member}` more than once. Gateway and engine could read it differently: send it once."""
+
+    code = "ambiguous_body"
+
+
+class MissingModel(BadRequest):
+    """No model was named. Add a `model` member with one of the names that GET /v1/models lists."""
+
+    code, param = "missing_model", "model"
+
+
+class TooLarge(GatewayError):
+    """The request body is larger than the {limit_bytes} bytes that this gateway accepts (limits.body)."""
+
+    status, code, outcome, is_retry_useful = 413, "request_too_large", "rejected_too_large", False
+
+
+class PromptTooLong(GatewayError):
+    """The prompt is estimated at {prompt_tokens} tokens; `{model}` accepts at most {limit_tokens} (max_prompt_tokens)."""
+
+    status, code, outcome, is_retry_useful = 413, "prompt_too_long", "rejected_too_large", False
+
+
+class UnknownModel(GatewayError):
+    """The model `{model}` does not exist. GET /v1/models lists the names that do.{hint}"""
+
+    status, code, outcome, param, is_retry_useful = 404, "model_not_found", "rejected_unknown_model", "model", False
+
+
+class MethodNotAllowed(GatewayError):
+    """{path} accepts {allowed}, not {method}."""
+
+    status, code, outcome, is_retry_useful = 405, "method_not_allowed", "rejected_invalid", False
+
+
+# The request is understood, and will not be served.
+
+
+class ForeignHost(GatewayError):
+    """The Host header {host} is not a name of this machine. Bind to an address of the network to be reached by name."""
+
+    status, code, outcome, is_retry_useful = 403, "foreign_host", "rejected_forbidden", False
+
+
+class ForeignOrigin(GatewayError):
+    """A page of {origin} may not call this gateway. Name it in `cors_origins` to allow it."""
+
+    status, code, outcome, is_retry_useful = 403, "foreign_origin", "rejected_forbidden", False
+
+
+class Unadmittable(GatewayError):
+    """`{model}` can never be served by this configuration: {reason}."""
+
+    status, code, outcome, is_retry_useful = 503, "model_unadmittable", "rejected_unadmittable", False
+
+
+class QueueFull(GatewayError):
+    """The waiting room of {room} is full ({limit} requests). Try again later."""
+
+    status, code, outcome = 503, "queue_full", "rejected_queue_full"
+
+
+class BreakerOpen(GatewayError):
+    """`{model}` failed {failures} times in a row and rests. Try again later."""
+
+    status, code, outcome = 503, "breaker_open", "rejected_breaker"
+
+
+class StartFailed(GatewayError):
+    """The engine of `{model}` failed to start: {reason}."""
+
+    status, code, outcome, is_retry_useful = 503, "engine_start_failed", "rejected_start_failed", False
+
+
+class Disabled(GatewayError):
+    """`{model}` is disabled: {reason}."""
+
+    status, code, outcome, is_retry_useful = 503, "model_disabled", "rejected_disabled", False
+
+
+class ShuttingDown(GatewayError):
+    """The gateway is shutting down. Try again in a moment."""
+
+    status, code, outcome = 503, "shutting_down", "rejected_shutdown"
+
+
+class DeadlineMissed(GatewayError):
+    """The request could not be answered within its time limit ({limit}): it was given up {phase}."""
+
+    status, code, outcome, is_retry_useful = 504, "deadline_exceeded", "deadline", False
+
+
+class Cancelled(GatewayError):
+    """The request was cancelled by the operator{where}."""
+
+    status, code, outcome, is_retry_useful = 503, "cancelled", "cancelled_queued", False
+
+
+# The engine failed.
+
+
+class UpstreamFailed(GatewayError):
+    """The engine of `{model}` failed: {reason}."""
+
+    status, code = 502, "engine_failed"
+
+
+class EngineUnreachable(UpstreamFailed):
+    """The engine of `{model}` cannot be reached: {reason}."""
+
+    code = "engine_unreachable"
+
+
+class EngineDied(UpstreamFailed):
+    """The engine of `{model}` closed the connection before its answer was complete."""
+
+    code = "engine_died"
+
+
+class EngineGarbage(UpstreamFailed):
+    """The engine of `{model}` sent something that is not HTTP: {reason}."""
+
+    code = "engine_bad_reply"
+
+
+class EngineTimeout(UpstreamFailed):
+    """The engine of `{model}` was silent for {seconds} s ({limit})."""
+
+    status, code = 504, "engine_timeout"
