@@ -70,7 +70,7 @@ class TooLarge(GatewayError):
 
 
 class PromptTooLong(GatewayError):
-    """The prompt is estimated at {prompt_tokens} tokens; `{model}` accepts at most {limit_tokens} (max_prompt_tokens)."""
+    """The prompt is about {prompt_tokens} tokens long; `{model}` accepts at most {limit_tokens} (max_prompt_tokens)."""
 
     status, code, outcome, is_retry_useful = 413, "prompt_too_long", "rejected_too_large", False
 
