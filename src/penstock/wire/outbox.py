@@ -1,0 +1,72 @@
+"""What one turn of the event loop wants to write, written at its end, after the journal.
+
+Two reasons to wait for the end of the turn. A record's opening line must be on disk before
+any byte of an answer or of an upstream request goes out, and one write of the journal can
+serve a whole turn. And one `send` for what several callbacks produced is cheaper than several:
+uvloop 0.23 writes to the socket inside `write`, which cost 25 % more CPU per request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+
+class Outbox:
+    """The only way in which relayed bytes reach a socket."""
+
+    __slots__ = ("_after", "_before", "_closing", "_is_scheduled", "_loop", "_writes")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, before: Callable[[], object]) -> None:
+        """`before` runs ahead of each turn's writes; it must not raise."""
+        self._loop = loop
+        self._before = before
+        self._writes: list[tuple[asyncio.WriteTransport, bytes | bytearray]] = []
+        self._after: list[Callable[[], None]] = []
+        self._closing: list[asyncio.WriteTransport] = []
+        self._is_scheduled = False
+
+    def write(self, transport: asyncio.WriteTransport, data: bytes | bytearray) -> None:
+        self._writes.append((transport, data))
+        if not self._is_scheduled:
+            self._schedule()
+
+    def close(self, transport: asyncio.WriteTransport) -> None:
+        """Close it when this turn's writes are out."""
+        self._closing.append(transport)
+        if not self._is_scheduled:
+            self._schedule()
+
+    def after(self, callback: Callable[[], None]) -> None:
+        """Run `callback` in the turn after this one's writes: by then the transport knows what it still holds."""
+        self._after.append(callback)
+        if not self._is_scheduled:
+            self._schedule()
+
+    def wake(self) -> None:
+        """There is something for `before` to do."""
+        if not self._is_scheduled:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        self._is_scheduled = True
+        self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._is_scheduled = False
+        self._before()
+        writes, self._writes = self._writes, []
+        for transport, data in writes:
+            transport.write(data)
+        if self._closing:
+            closing, self._closing = self._closing, []
+            for transport in closing:
+                transport.close()
+        if self._after:
+            after, self._after = self._after, []
+            self._loop.call_soon(_run, after)
+
+
+def _run(callbacks: list[Callable[[], None]]) -> None:
+    for callback in callbacks:
+        callback()

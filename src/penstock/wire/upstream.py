@@ -1,0 +1,258 @@
+"""Pooled HTTP/1.1 connections to one engine, told in four plain calls: head, data, end, fail.
+
+No task and no future per request: a `Sink` is called as bytes come in. A connection serves
+one request at a time, and goes back to its pool only after a complete answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from typing import Protocol, cast
+from urllib.parse import urlsplit
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from penstock.core.message import Headers
+from penstock.wire.outbox import Outbox
+
+MAX_HEAD_BYTES = 256 * 1024
+MAX_IDLE = 1024
+CONNECT_TIMEOUT_S = 10.0
+JOIN_BELOW_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why no complete answer came. `kind` is decided on; `reason` is for people."""
+
+    kind: str  # "unreachable" | "died" | "garbage"
+    reason: str
+    is_untouched: bool = False
+    """A reused connection died before any byte of an answer: the engine had closed it; asking again is safe."""
+
+
+class Sink(Protocol):
+    """Who is told of an answer. After `on_end` or `on_fail` nothing more comes."""
+
+    def on_head(self, status: int, headers: Headers, length: bytes | None) -> None:
+        """`length` is the Content-Length as sent; None = the end is marked otherwise."""
+
+    def on_data(self, data: bytes) -> None: ...
+    def on_end(self) -> None: ...
+    def on_fail(self, failure: Failure) -> None: ...
+
+
+class Connection(asyncio.Protocol):
+    """One connection to an engine."""
+
+    __slots__ = (
+        "_closes_at_end",
+        "_got_bytes",
+        "_head_bytes",
+        "_headers",
+        "_is_complete",
+        "_is_head_done",
+        "_is_head_request",
+        "_is_paused",
+        "_keeps_alive",
+        "_parser",
+        "_parts",
+        "_pool",
+        "_sink",
+        "_was_used",
+        "transport",
+    )
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._sink: Sink | None = None
+        self._was_used = self._is_paused = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self._headers: Headers = []
+        self._parts: list[bytes] = []
+        self._head_bytes = 0
+        self._is_head_done = self._is_complete = self._got_bytes = self._keeps_alive = False
+        self._closes_at_end = self._is_head_request = False
+
+    # For the relay.
+
+    def send(self, head: bytes, body: bytes | bytearray, sink: Sink) -> None:
+        """Send one request. The connection is the sink's until it ends, fails, or is dropped."""
+        self._reset()
+        self._sink = sink
+        self._is_head_request = head.startswith(b"HEAD ")
+        outbox = self._pool.outbox
+        if len(body) < JOIN_BELOW_BYTES:
+            outbox.write(self.transport, head + body)
+        else:
+            outbox.write(self.transport, head)
+            outbox.write(self.transport, body)
+
+    def drop(self) -> None:
+        """The asker gave up: the engine learns of it by the closed connection."""
+        self._sink = None
+        self.transport.abort()
+
+    def pause(self) -> None:
+        if not self._is_paused:
+            self._is_paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._is_paused:
+            self._is_paused = False
+            self.transport.resume_reading()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's own class, not a subclass
+        self._parser = HttpResponseParser(self)
+
+    def data_received(self, data: bytes) -> None:
+        sink = self._sink
+        if sink is None:  # bytes that nobody asked for: an answer after these could be anybody's
+            self.transport.abort()
+            return
+        self._got_bytes = True
+        if not self._is_head_done:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as exc:
+            self._deliver()
+            self._fail(Failure("garbage", str(exc)))
+            return
+        if not self._is_head_done and self._head_bytes > MAX_HEAD_BYTES:
+            self._fail(Failure("garbage", f"the head of its answer is larger than {MAX_HEAD_BYTES} bytes"))
+            return
+        self._deliver()
+        if self._is_complete and self._sink is not None:
+            self._finish(keeps_alive=self._keeps_alive)
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._pool.forget(self)
+        if self._sink is None:
+            return
+        if self._is_head_done and self._closes_at_end and exc is None:
+            self._finish(keeps_alive=False)
+            return
+        is_untouched = self._was_used and not self._got_bytes
+        reason = "it closed the connection " + ("in its answer" if self._got_bytes else "without an answer")
+        self._fail(Failure("died", reason, is_untouched))
+
+    # httptools
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status < 200:  # 100 Continue and 103 Early Hints announce; the answer follows
+            self._headers = []
+            return
+        self._is_head_done = True
+        self._keeps_alive = self._parser.should_keep_alive()
+        length, is_chunked = None, False
+        for name, value in self._headers:
+            lower = name.lower()
+            if lower == b"content-length":
+                length = value
+            elif lower == b"transfer-encoding":
+                is_chunked = True
+        self._closes_at_end = length is None and not is_chunked
+        if self._sink is not None:
+            self._sink.on_head(status, self._headers, None if is_chunked else length)
+        if self._is_head_request:  # the parser cannot know that no body follows
+            self._is_complete, self._keeps_alive = True, False
+
+    def on_body(self, body: bytes) -> None:
+        self._parts.append(body)
+
+    def on_message_complete(self) -> None:
+        self._is_complete = self._is_head_done
+
+    # Ends.
+
+    def _deliver(self) -> None:
+        parts = self._parts
+        if parts and self._sink is not None:
+            data = parts[0] if len(parts) == 1 else b"".join(parts)
+            parts.clear()
+            self._sink.on_data(data)
+
+    def _finish(self, *, keeps_alive: bool) -> None:
+        sink, self._sink = self._sink, None
+        self._was_used = True
+        self.resume()
+        if keeps_alive:
+            self._pool.put(self)
+        else:
+            self.transport.close()
+        if sink is not None:
+            sink.on_end()
+
+    def _fail(self, failure: Failure) -> None:
+        sink, self._sink = self._sink, None
+        self.transport.abort()
+        if sink is not None:
+            sink.on_fail(failure)
+
+
+class Pool:
+    """The connections to one origin, most recently used first."""
+
+    __slots__ = ("_idle", "_loop", "_tls", "host", "host_header", "outbox", "port", "prefix")
+
+    def __init__(self, address: str, outbox: Outbox) -> None:
+        """`address` is "http://host:port" or "https://…", with a path prefix or without."""
+        url = urlsplit(address)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise ValueError(f"not an http address: {address}")
+        self._loop = asyncio.get_running_loop()
+        self._tls = ssl.create_default_context() if url.scheme == "https" else None
+        self._idle: list[Connection] = []
+        self.host = url.hostname
+        self.port = url.port or (443 if self._tls else 80)
+        self.host_header = url.netloc.rpartition("@")[2].encode("ascii")
+        self.prefix = url.path.rstrip("/").encode("ascii")
+        self.outbox = outbox
+
+    def take(self) -> Connection | None:
+        """An idle connection, or None: then `connect`."""
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.transport.is_closing():
+                return connection
+        return None
+
+    async def connect(self) -> Connection:
+        """A new connection. Raises OSError (TimeoutError included) when the engine cannot be reached."""
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            _, connection = await self._loop.create_connection(
+                lambda: Connection(self), self.host, self.port, ssl=self._tls
+            )
+        return connection
+
+    def put(self, connection: Connection) -> None:
+        if len(self._idle) < MAX_IDLE:
+            self._idle.append(connection)
+        else:
+            connection.transport.close()
+
+    def forget(self, connection: Connection) -> None:
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def close(self) -> None:
+        """Close what is idle; what is in use belongs to its asker."""
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.transport.close()
