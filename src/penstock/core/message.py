@@ -73,7 +73,7 @@ class CallFacts:
     """
 
     model: str
-    body: bytes
+    body: bytes | bytearray
     is_stream: bool = False
     hides_usage_chunk: bool = False
     prompt_tokens: int = 0  # estimate from the size of what the model has to read

@@ -1,0 +1,147 @@
+"""OpenAI's chat, completions and embeddings: read the request, meter the answer, shape the refusal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from penstock.core.message import CallFacts, Headers, Reply
+from penstock.errors import GatewayError, MissingModel
+from penstock.protocols import jsonbody
+from penstock.protocols.dialect import Meter
+from penstock.protocols.metering import BodyMeter, StreamMeter
+
+BYTES_PER_TOKEN = 4
+"""The usual estimate for English text and code; only ever used as an estimate."""
+
+MAX_NAME_CHARACTERS = 512
+"""A model's name longer than this is nobody's, and is not repeated in a record or an error."""
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class _Peek(msgspec.Struct):
+    """What is needed of a request; everything else is skipped over, unread."""
+
+    model: str | None = None
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    priority: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    metadata: msgspec.Raw | None = None
+
+
+class _Metadata(msgspec.Struct):
+    workload: str | None = None
+
+
+_peek = msgspec.json.Decoder(_Peek).decode
+_metadata = msgspec.json.Decoder(_Metadata).decode
+
+_TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
+_TYPES |= {405: "invalid_request_error", 413: "invalid_request_error", 429: "rate_limit_error"}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAI:
+    """One of OpenAI's endpoints. `can_stream`: its answers may be streams of tokens."""
+
+    name: str
+    can_stream: bool
+
+    def read(self, body: bytes | bytearray) -> CallFacts:
+        try:
+            peek = _peek(body)
+        except msgspec.DecodeError as exc:
+            raise jsonbody.decode_failed(exc, body) from exc
+        if not peek.model:
+            raise MissingModel
+        if len(peek.model) > MAX_NAME_CHARACTERS:
+            raise MissingModel
+        jsonbody.check_unique(body)
+        facts = CallFacts(
+            model=peek.model,
+            body=body,
+            is_stream=self.can_stream and bool(peek.stream),
+            prompt_tokens=len(body) // BYTES_PER_TOKEN,
+        )
+        if peek.metadata is not None and b'"workload"' in bytes(peek.metadata):
+            self._take_workload(facts, peek.metadata)
+        if peek.priority is not msgspec.UNSET:
+            facts.priority = _integer(bytes(peek.priority))
+            facts.body = jsonbody.change(facts.body, drop=("priority",))
+        if facts.is_stream:
+            self._ask_for_usage(facts, peek.stream_options)
+        return facts
+
+    def rename(self, body: bytes | bytearray, model: str) -> bytes:
+        return jsonbody.change(body, put={"model": msgspec.json.encode(model)})
+
+    def meter(self, facts: CallFacts, content_type: bytes) -> Meter:
+        if content_type.startswith(b"text/event-stream"):
+            return StreamMeter(hides_usage_chunk=facts.hides_usage_chunk)
+        return BodyMeter()
+
+    def refusal(self, error: GatewayError) -> Reply:
+        headers: Headers = [(b"content-type", b"application/json")]
+        if error.retry_after_s is not None:
+            headers.append((b"retry-after", b"%d" % error.retry_after_s))
+        if not error.is_retry_useful:
+            headers.append((b"x-should-retry", b"false"))
+        return Reply(error.status, headers, _error_object(error))
+
+    def stream_failure(self, error: GatewayError) -> bytes:
+        return b"data: %b\n\n" % _error_object(error)
+
+    def _ask_for_usage(self, facts: CallFacts, options: _StreamOptions | None) -> None:
+        """Have the engine count, also where the caller did not ask; the extra chunk is taken out again."""
+        if options is not None and options.include_usage:
+            return
+        facts.hides_usage_chunk = True
+        if options is None and b'"stream_options"' not in facts.body:
+            facts.body = jsonbody.append(facts.body, b'"stream_options":{"include_usage":true}')
+            return
+        kept = _members_of(facts.body, "stream_options")
+        kept["include_usage"] = msgspec.Raw(b"true")
+        facts.body = jsonbody.change(facts.body, put={"stream_options": msgspec.json.encode(kept)})
+
+    def _take_workload(self, facts: CallFacts, metadata: msgspec.Raw) -> None:
+        try:
+            facts.workload = _metadata(metadata).workload
+            kept = msgspec.json.decode(metadata, type=dict[str, msgspec.Raw])
+        except msgspec.DecodeError:
+            return
+        kept.pop("workload", None)
+        facts.body = jsonbody.change(facts.body, put={"metadata": msgspec.json.encode(kept)})
+
+
+def _members_of(body: bytes | bytearray, member: str) -> dict[str, msgspec.Raw]:
+    raw = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).get(member)
+    if raw is None or bytes(raw) == b"null":
+        return {}
+    return msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+
+
+def _integer(raw: bytes) -> int | None:
+    """A priority as asked; whatever is no reasonable integer counts as not asked."""
+    if len(raw) > 20:
+        return None
+    try:
+        return int(raw)
+    except ValueError:
+        return None
+
+
+def _error_object(error: GatewayError) -> bytes:
+    kind = _TYPES.get(error.status, "server_error")
+    body: dict[str, str | None] = {"message": error.message, "type": kind, "param": error.param, "code": error.code}
+    if error.detail is not None:
+        body["detail"] = error.detail
+    return msgspec.json.encode({"error": body})
+
+
+CHAT = OpenAI("openai.chat", can_stream=True)
+COMPLETIONS = OpenAI("openai.completions", can_stream=True)
+EMBEDDINGS = OpenAI("openai.embeddings", can_stream=False)
