@@ -1,0 +1,96 @@
+"""The journal's files: how they are named, in which order they stand, and how they are read back.
+
+One line is one CallRecord as JSON with its None members left out; without an `outcome` it is open. Bytes that are
+no such line are handed out as faults and never stop the reading.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from penstock.core.record import CallRecord
+
+MAX_LINE_BYTES = 1 << 20
+"""A longer line was not written by a journal."""
+
+KEPT_OF_A_BAD_LINE_BYTES = 64 << 10
+
+_NAME = re.compile(r"(?P<number>\d{8,})-(?P<boot_id>.+)\.jsonl")
+_decode = msgspec.json.Decoder(CallRecord).decode
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Segment:
+    """One file of the journal. Sorts in the order in which segments were written."""
+
+    number: int
+    boot_id: str
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line that could not be read, or a record that the store refuses. `text` is what it held, cut if long."""
+
+    segment: str
+    offset: int
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What one read brought: the records in the order written, and what was no record."""
+
+    records: list[CallRecord]
+    bad: list[BadLine]
+
+
+def segment_name(number: int, boot_id: str) -> str:
+    return f"{number:08}-{boot_id}.jsonl"
+
+
+def segments_in(directory: Path) -> list[Segment]:
+    """All segments of a journal's folder, oldest first; other files are left alone."""
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return []
+    found = ((match, directory / name) for name in names if (match := _NAME.fullmatch(name)))
+    return sorted(Segment(int(match["number"]), match["boot_id"], path) for match, path in found)
+
+
+def read_segment(path: Path, offset: int, *, limit_bytes: int = MAX_LINE_BYTES) -> tuple[Lines, int]:
+    """Read up to `limit_bytes` from `offset` on; return the whole lines in it and the offset to go on from.
+
+    The same offset again means that nothing more is there yet, or that the file ends in a torn line.
+    """
+    with path.open("rb", buffering=0) as file:
+        file.seek(offset)
+        chunk = file.read(limit_bytes)
+    whole = chunk.rfind(b"\n") + 1
+    if not whole and len(chunk) == limit_bytes:  # no line is that long: set the piece aside, or it would stand forever
+        return Lines([], [_bad(path.name, offset, "line too long", chunk)]), offset + len(chunk)
+    lines = Lines([], [])
+    at = offset
+    for line in chunk[:whole].split(b"\n")[:-1]:
+        try:
+            lines.records.append(_decode(line))
+        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+            lines.bad.append(_bad(path.name, at, str(exc), line))
+        at += len(line) + 1
+    return lines, at
+
+
+def _bad(segment: str, offset: int, reason: str, line: bytes) -> BadLine:
+    kept = line[:KEPT_OF_A_BAD_LINE_BYTES].decode("utf-8", "backslashreplace")
+    return BadLine(segment, offset, reason, kept.replace("\0", "\\0"))  # PostgreSQL's text takes no NUL
