@@ -1,0 +1,218 @@
+"""What one key alone cannot show: names that collide or lead nowhere, commands and ports that do not fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from penstock.config.commands import PID, PORT, argv
+from penstock.config.faults import Fault, Findings, did_you_mean, listed
+from penstock.config.positions import Node
+from penstock.config.schema import ModelSettings, Settings
+from penstock.config.values import Residency
+
+WAYS = ("cmd", "gguf", "upstream")
+EVERYTHING = "*"
+
+_ONLY_LAUNCHED = ("cmd_stop", "proxy", "port", "env", "cwd", "ttl", "memory", "pin", "check_endpoint",
+                  "load_timeout", "stop_timeout")  # fmt: skip
+WITHOUT_EFFECT = {
+    "cmd": ("api_key", "client_key"),
+    "gguf": ("api_key", "client_key", "cmd_stop", "proxy"),
+    "upstream": _ONLY_LAUNCHED,
+}
+_PORT_PLACES = frozenset({"cmd", "cmd_stop", "proxy", "env"})
+
+
+@dataclass(slots=True)
+class Check:
+    """One file under examination: what it says (`root`, with places) and what was understood (`settings`).
+
+    Where a value could not be understood it is missing from `settings` but not from `root`; so what is
+    said about presence is read from `root`, and no fault causes a second one.
+    """
+
+    settings: Settings
+    root: Node
+    findings: Findings
+
+    def fault(self, at: Node, found: str, expected: str, suggestion: str | None = None) -> None:
+        self.findings.faults.append(Fault(self.findings.file, at.mark, at.key, found, expected, suggestion))
+
+    def warn(self, at: Node, found: str, expected: str, suggestion: str | None = None) -> None:
+        self.findings.warnings.append(Fault(self.findings.file, at.mark, at.key, found, expected, suggestion))
+
+    def section(self, *path: str) -> Node:
+        """What is written at `path`; something empty where nothing is."""
+        node = self.root
+        for step in path:
+            node = node.members.get(step) or node.made({})
+        return node
+
+    def models(self) -> Iterator[tuple[Node, ModelSettings]]:
+        for name, node in self.section("models").members.items():
+            if name in self.settings.models:
+                yield node, self.settings.models[name]
+
+
+def examine(settings: Settings, root: Node, findings: Findings) -> None:
+    """Report everything that does not fit together."""
+    check = Check(settings, root, findings)
+    for step in _STEPS:
+        step(check)
+
+
+def _ways(check: Check) -> None:
+    """Exactly one way to run each model, and no key that this way ignores."""
+    for node, _ in check.models():
+        ways = [way for way in WAYS if way in node.members]
+        if len(ways) != 1:
+            found = f"{' and '.join(f'`{way}`' for way in ways)}" if ways else "no way to run the model"
+            check.fault(node.members[ways[1]] if ways else node, found, f"exactly one of {listed(WAYS)}")
+            continue
+        for key in WITHOUT_EFFECT[ways[0]]:
+            if key in node.members:
+                check.fault(node.members[key], f"a key that has no effect beside `{ways[0]}`", "it to be left out")
+
+
+def _names(check: Check) -> None:
+    """One name, one model."""
+    models = check.section("models").members
+    owners: dict[str, Node] = dict(models)
+    if "" in models:
+        check.fault(models[""], "an empty name", "a name for the model")
+    for model, node in models.items():
+        for alias in node.members.get("aliases", node.made([])).items:
+            name = str(alias.value)
+            owner = owners.setdefault(name, alias)
+            if owner is alias or name == model:
+                continue
+            found = f"`{name}`, which is {'a name' if owner in models.values() else 'an alias'} already"
+            check.fault(alias, f"{found} (line {owner.key_mark.line})", "a name that no other model has")
+
+
+def _groups(check: Check) -> None:
+    """Members exist, and belong to one group only."""
+    groups: dict[str, Node] = {}
+    for group in check.section("groups").members.values():
+        for member in group.members.get("members", group.made([])).items:
+            name = str(member.value)
+            _known_model(check, member, name)
+            first = groups.setdefault(name, member)
+            if first is not member:
+                check.fault(member, f"`{name}`, which is in a group already (line {first.mark.line})", "one group each")
+    if groups and check.settings.residency is Residency.MEMORY:
+        check.warn(check.section("groups"), "groups that decide nothing", "`residency: groups`, or no groups at all")
+
+
+def _known_model(check: Check, at: Node, name: str, others: Sequence[str] = ()) -> None:
+    names = [*check.section("models").members, *others]
+    if name not in names:
+        check.fault(at, f"the unknown model `{name}`", "a name under `models`", did_you_mean(name, names))
+
+
+def _preload(check: Check) -> None:
+    items = check.section("preload").items
+    aliases = [alias for model in check.settings.models.values() for alias in model.aliases]
+    for item in items:
+        if item.value != EVERYTHING:
+            _known_model(check, item, str(item.value), aliases)
+        elif len(items) > 1:
+            check.fault(item, "`*` among names", "`*` alone, or names alone")
+
+
+def _references(check: Check) -> None:
+    """Pools and devices exist."""
+    pools, devices = check.section("pools").members, check.section("devices").members
+    for node, model in check.models():
+        at = node.members.get("pool", node)
+        if model.pool is not None and model.pool not in pools:
+            check.fault(at, f"the unknown pool `{model.pool}`", "a name under `pools`", did_you_mean(model.pool, pools))
+        if model.cost is not None:
+            _cost(check, node.members.get("cost", node), model.cost, model.pool)
+        for device, amount in node.members.get("memory", node.made({})).members.items():
+            if device not in devices:
+                expected, suggestion = "a name under `devices`", did_you_mean(device, devices)
+                check.fault(amount, f"the unknown device `{device}`", expected, suggestion)
+
+
+def _cost(check: Check, at: Node, cost: float, pool: str | None) -> None:
+    if pool is None:
+        check.fault(at, "a cost without a pool", "`pool` to be given too")
+    elif pool in check.settings.pools and cost > check.settings.pools[pool].budget:
+        budget = check.settings.pools[pool].budget
+        check.fault(at, f"{cost:g}, more than the whole budget of `{pool}`", f"at most {budget:g}")
+
+
+def _commands(check: Check) -> None:
+    for node, model in check.models():
+        for key, command in (("cmd", model.cmd), ("cmd_stop", model.cmd_stop)):
+            if command is None:
+                continue
+            try:
+                words = argv(command)
+            except ValueError as error:
+                check.fault(node.members[key], f"a command that cannot be split into words: {error}", "matching quotes")
+                continue
+            if not words:
+                check.fault(node.members[key], "an empty command", "a program and its arguments")
+
+
+def _late_macros(check: Check) -> None:
+    """`${PORT}` where a port can be filled in, and only if the engine is told about it; `${PID}` in `cmd_stop`."""
+    for node, model in check.models():
+        is_told = model.gguf is not None or uses_port(model)
+        for key, member in node.members.items():
+            for at, text in _texts(member):
+                if PID in text and key != "cmd_stop":
+                    check.fault(at, f"`{PID}`", "it in `cmd_stop` only: no other place knows a process")
+                if PORT not in text:
+                    continue
+                if key not in _PORT_PLACES:
+                    check.fault(at, f"`{PORT}`", "it in `cmd`, `proxy`, `env` or `cmd_stop` only")
+                elif not is_told:
+                    check.fault(at, f"`{PORT}`, which `cmd` does not use", "a `cmd` that uses it too")
+        if model.cmd is not None and "proxy" not in node.members and not is_told:
+            expected = f"`{PORT}` in it, or `proxy` to say where the engine answers"
+            check.fault(node.members.get("cmd", node), f"a command without `{PORT}`", expected)
+
+
+def uses_port(model: ModelSettings) -> bool:
+    """Whether the engine is told `${PORT}`, by its command line or its environment."""
+    return PORT in (model.cmd or "") or any(PORT in value for _, value in model.env)
+
+
+def _texts(node: Node) -> Iterator[tuple[Node, str]]:
+    if isinstance(node.value, str):
+        yield node, node.value
+    for inner in (*node.members.values(), *node.items):
+        yield from _texts(inner)
+
+
+def _ports(check: Check) -> None:
+    """Fixed ports are there for all, and each for one model."""
+    settings, taken = check.settings, dict[int, Node]()
+    for node, model in check.models():
+        if model.port is None:
+            continue
+        at = node.members.get("port", node)
+        first = taken.setdefault(model.port, at)
+        if first is not at:
+            check.fault(at, f"port {model.port} a second time (first in line {first.mark.line})", "one port each")
+    if settings.start_port is not None:
+        count = sum(uses_port(model) or model.gguf is not None for model in settings.models.values())
+        if settings.start_port + count > 65_536:
+            most = 65_536 - count
+            check.fault(check.section("start_port"), f"{settings.start_port}", f"at most {most} for {count} models")
+
+
+def _priorities(check: Check) -> None:
+    classes = check.settings.priorities
+    if not classes.high.at_least > classes.normal.at_least > classes.low.at_least:
+        found = f"at_least {classes.high.at_least}, {classes.normal.at_least}, {classes.low.at_least}"
+        check.fault(check.section("priorities"), found, "high above normal above low")
+
+
+_STEPS: tuple[Callable[[Check], None], ...] = (
+    _ways, _names, _groups, _preload, _references, _commands, _late_macros, _ports, _priorities,
+)  # fmt: skip

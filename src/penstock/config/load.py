@@ -1,0 +1,115 @@
+"""From the text of a configuration file to Settings with nothing left to fill in, or to all its faults at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock.config import macros
+from penstock.config.checks import examine
+from penstock.config.commands import argv, slots_in
+from penstock.config.faults import ConfigError, Fault, Findings, Mark, in_file_order, listed
+from penstock.config.keys import spelled
+from penstock.config.positions import Node, parse
+from penstock.config.resolve import resolved
+from penstock.config.schema import NATIVE_PORT, ModelSettings, Settings
+from penstock.config.validate import understood
+
+__all__ = ["FORMATS", "ConfigError", "Fault", "Loaded", "argv", "declared_slots", "load", "loads"]
+
+NATIVE, LLAMA_SWAP, LITELLM, ROUTER_MODEL_CUSTOM = FORMATS = ("native", "llama-swap", "litellm", "router-model-custom")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A file that can be served. default_port: where its system's clients expect it, unless `settings.listen` says."""
+
+    settings: Settings
+    format: str
+    path: Path | None
+    warnings: tuple[Fault, ...]
+    default_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a file's meaning depends on beside its text. upstream: where the LiteLLM of a LiteLLM file answers."""
+
+    environ: Mapping[str, str]
+    upstream: str | None = None
+    folder: Path | None = None
+
+
+def load(
+    path: Path,
+    *,
+    environ: Mapping[str, str],
+    upstream: str | None = None,
+    format: str | None = None,  # noqa: A002
+) -> Loaded:
+    """Read a file; `format` None = told by its content. Raises ConfigError."""
+    around = Surroundings(environ, upstream, path.absolute().parent)
+    return _loaded(_text_of(path), str(path), around, format, path)
+
+
+def loads(
+    text: str,
+    *,
+    name: str,
+    environ: Mapping[str, str],
+    upstream: str | None = None,
+    format: str | None = None,  # noqa: A002
+) -> Loaded:
+    """Read a text as if it stood in the file `name`; relative paths stay relative. Raises ConfigError."""
+    return _loaded(text, name, Surroundings(environ, upstream), format, None)
+
+
+def declared_slots(model: ModelSettings) -> int | None:
+    """Calls at once that the settings speak of: `parallel`, or the command line; None = they do not say."""
+    if isinstance(model.parallel, int):
+        return model.parallel
+    words = argv(model.cmd) if model.cmd else model.gguf.args if model.gguf else ()
+    return slots_in(words)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start].decode("utf-8", "replace")
+        mark = Mark(before.count("\n") + 1, len(before) - before.rfind("\n"))
+        raise ConfigError([Fault(str(path), mark, "", "a byte that is not UTF-8", "text in UTF-8")]) from error
+    except OSError as error:
+        reason = (error.strerror or "unreadable").lower()
+        fault = Fault(str(path), None, "", f"nothing to read ({reason})", "a configuration file")
+        raise ConfigError([fault]) from error
+
+
+def _loaded(text: str, name: str, around: Surroundings, format_name: str | None, path: Path | None) -> Loaded:
+    if format_name is not None and format_name not in FORMATS:
+        raise ConfigError([Fault(name, None, "", f"the unknown format `{format_name}`", f"one of {listed(FORMATS)}")])
+    findings = Findings(name)
+    root = parse(text, findings)
+    kind = format_name or _told(root, text)
+    port = NATIVE_PORT
+    root = macros.with_environment(root, around.environ, findings)
+    root = spelled(macros.expanded(root, findings), Settings, findings)
+    settings = understood(root, findings)
+    if settings is not None:
+        examine(settings, root, findings)
+    findings.refuse()
+    assert settings is not None
+    return Loaded(resolved(settings, around.folder), kind, path, in_file_order(findings.warnings), port)
+
+
+def _told(root: Node, text: str) -> str:
+    """Which system's file this is, by its content; broken YAML is judged by the keys that begin a line."""
+    keys = set(root.members) or set(re.findall(r"^(\w+):", text, flags=re.MULTILINE))
+    if "penstock" in keys:
+        return NATIVE
+    if "model_list" in keys:
+        return LITELLM
+    is_json = text.lstrip("\ufeff \t\r\n").startswith("{")
+    return ROUTER_MODEL_CUSTOM if is_json and keys >= {"api", "system", "models"} else LLAMA_SWAP

@@ -1,0 +1,69 @@
+"""Fills in what a checked file leaves to be derived: inherited values, ports, names behind aliases, whole paths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from penstock.config.checks import EVERYTHING, uses_port
+from penstock.config.schema import GgufSettings, ModelSettings, Settings
+
+INHERITED = ("ttl", "load_timeout", "stop_timeout")
+
+
+def resolved(settings: Settings, folder: Path | None) -> Settings:
+    """The settings as they are served. `folder`: where relative paths begin; None = they stay as they are."""
+    ports = _ports(settings)
+    models = {name: _model(model, settings, ports.get(name), folder) for name, model in settings.models.items()}
+    state_dir = _whole(settings.state_dir, folder) if settings.state_dir else None
+    return settings.model_copy(update={"models": models, "preload": _preload(settings), "state_dir": state_dir})
+
+
+def _model(model: ModelSettings, settings: Settings, port: int | None, folder: Path | None) -> ModelSettings:
+    update: dict[str, object] = {key: getattr(settings, key) for key in INHERITED if key not in model.model_fields_set}
+    if model.gguf is not None:
+        update["gguf"] = _gguf(model.gguf, folder)
+    if model.cwd is not None:
+        update["cwd"] = _whole(model.cwd, folder)
+    return model.model_copy(update={**update, "port": port})
+
+
+def _gguf(gguf: GgufSettings, folder: Path | None) -> GgufSettings:
+    return gguf.model_copy(
+        update={
+            "path": _whole(gguf.path, folder),
+            "mmproj": gguf.mmproj and _whole(gguf.mmproj, folder),
+            "server": gguf.server and (_whole(gguf.server, folder) if "/" in gguf.server else gguf.server),
+        }
+    )
+
+
+def _whole(path: str, folder: Path | None) -> str:
+    full = Path(path).expanduser() if path.startswith("~/") else Path(path)
+    return str(folder / full) if folder else str(full)
+
+
+def _ports(settings: Settings) -> dict[str, int]:
+    """Each model's fixed port, counted from `start_port` in the order of the names; a model's own `port` wins."""
+    own = {name: model.port for name, model in settings.models.items() if model.port is not None}
+    if settings.start_port is None:
+        return own
+    taken, port = set(own.values()), settings.start_port
+    for name in sorted(name for name, model in settings.models.items() if name not in own and _needs_port(model)):
+        while port in taken:
+            port += 1
+        own[name] = port
+        port += 1
+    return own
+
+
+def _needs_port(model: ModelSettings) -> bool:
+    return model.gguf is not None or uses_port(model)
+
+
+def _preload(settings: Settings) -> tuple[str, ...]:
+    """The names of the models to load at start, without repetition."""
+    launched = [name for name, model in settings.models.items() if model.upstream is None]
+    if EVERYTHING in settings.preload:
+        return tuple(launched)
+    owners = {alias: name for name, model in settings.models.items() for alias in model.aliases}
+    return tuple(dict.fromkeys(owners.get(name, name) for name in settings.preload))

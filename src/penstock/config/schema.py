@@ -1,0 +1,287 @@
+"""Everything an operator can set, once: name, type, unit, default and meaning of each key.
+
+The JSON schema and docs/configuration.md are generated from here. A field's name is the key's name.
+Spans are seconds, memory is bytes, whatever way they were written.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
+
+from penstock.config import values as v
+from penstock.config.values import ClientKey, LogLevel, Residency, unexpected
+
+NATIVE_PORT = 8080
+GGUF_SLOTS = 4
+
+
+class Section(BaseModel):
+    """A mapping with known keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    ALSO_WRITTEN: ClassVar[dict[str, str]] = {}
+    """Further spellings of keys, beside snake_case and camelCase."""
+
+
+class GgufSettings(Section):
+    """A model file, run by the embedded llama.cpp engine or by a `llama-server` on this machine."""
+
+    path: v.Text = Field(description="The model file. A relative path starts at the folder of the configuration.")
+    mmproj: v.Text | None = Field(default=None, description="The projector file of a model that sees or hears.")
+    server: v.Text | None = Field(
+        default=None,
+        description="The `llama-server` program to run it with. Default: the embedded engine, or the one on PATH.",
+    )
+    context: v.Count | None = Field(
+        default=None, description="Tokens of context, shared by all slots. Default: what the model was trained for."
+    )
+    gpu_layers: v.Whole | None = Field(
+        default=None, description="Layers kept on the GPU; 99 = all. Default: the engine decides."
+    )
+    batch: v.Count | None = Field(default=None, description="Tokens of a prompt computed at once.")
+    threads: v.Count | None = Field(default=None, description="CPU threads for generating.")
+    args: v.Texts = Field(
+        default=(), description="Further arguments for the engine, one list item each, passed as they are."
+    )
+
+
+class ModelSettings(Section):
+    """A name clients may ask for, and how to run it. Exactly one of `cmd`, `gguf` and `upstream` says how."""
+
+    ALSO_WRITTEN: ClassVar[dict[str, str]] = {"unload_timeout": "stop_timeout", "concurrency_limit": "parallel"}
+
+    cmd: v.Text | None = Field(
+        default=None,
+        description="The command that starts the engine: no shell, `#` lines and line breaks allowed. "
+        "`${PORT}` is the port to listen on.",
+    )
+    gguf: GgufSettings | None = Field(default=None, description="A model file to run: its path, or a mapping (below).")
+    upstream: v.Url | None = Field(
+        default=None, description="The address of a server that runs already; it is never launched."
+    )
+    aliases: v.Names = Field(default=(), description="Further names for the model.")
+    name: v.Text = Field(default="", description="A title for people, shown in lists.")
+    description: v.Text = Field(default="", description="A sentence for people, shown in lists.")
+    unlisted: v.Flag = Field(default=False, description="Leave it out of `/v1/models`; it can be used all the same.")
+    parallel: v.Slots | None = Field(
+        default=None,
+        description="Calls the engine serves at once; more wait. Default: read from `cmd` (`-np`, `--max-num-seqs`, "
+        f"…), else asked of the running engine, else {GGUF_SLOTS} for `gguf` and 1 for others.",
+    )
+    memory: v.Memory | None = Field(
+        default=None,
+        description="Memory it takes while loaded. Default: estimated for `gguf`; others fill their device.",
+    )
+    ttl: v.Duration = Field(
+        default=0.0, description="Idle time after which it is stopped; 0 = never. Default: the file's `ttl`."
+    )
+    check_endpoint: v.Endpoint = Field(
+        default="/health",
+        description="The path that answers 200 once the engine is ready; `none` = ready when started.",
+    )
+    cmd_stop: v.Text | None = Field(
+        default=None, description="A command that stops the engine, instead of SIGTERM. `${PID}` is its process id."
+    )
+    env: v.Environment = Field(
+        default=(), description="Environment variables for the engine, added to the gateway's own."
+    )
+    cwd: v.Text | None = Field(default=None, description="The folder the engine starts in. Default: the gateway's own.")
+    proxy: v.Url = Field(
+        default="http://127.0.0.1:${PORT}", description="Where the engine that `cmd` starts will answer."
+    )
+    port: v.Port | None = Field(
+        default=None,
+        description="A fixed value for `${PORT}`. Default: counted from `start_port`, or a free port at each launch.",
+    )
+    use_model_name: v.Text | None = Field(
+        default=None, description="The model name written into requests sent to the engine."
+    )
+    load_timeout: v.Duration = Field(
+        default=600.0, description="Time it may take to become ready. Default: the file's `load_timeout`."
+    )
+    stop_timeout: v.Duration = Field(
+        default=10.0, description="Time between SIGTERM and SIGKILL. Default: the file's `stop_timeout`."
+    )
+    pin: v.Flag = Field(default=False, description="Never stop it to make room for another model.")
+    max_queue: v.Count | None = Field(
+        default=None,
+        description="Calls that may wait for it; more are refused with 503 `queue_full`. Default: no limit.",
+    )
+    max_prompt_tokens: v.Count | None = Field(
+        default=None, description="Longest accepted prompt, in estimated tokens; longer ones are refused with 413."
+    )
+    pool: v.Name | None = Field(default=None, description="The compute pool its calls are charged to.")
+    cost: v.Share | None = Field(
+        default=None, description="Share of the pool's budget that one call takes. Default: 1 / `parallel`."
+    )
+    macros: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Macros of this model; they override the file's."
+    )
+    api_key: v.Secret | None = Field(default=None, description="The key sent to the `upstream`. Prefer `${env.NAME}`.")
+    client_key: ClientKey = Field(
+        default=ClientKey.REMOVE, description="What becomes of the client's own key on the way to the `upstream`."
+    )
+    metadata: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Anything; shown with the model in `/v1/models`."
+    )
+
+    @field_validator("gguf", mode="before")
+    @classmethod
+    def _path_alone(cls, value: object) -> object:
+        return {"path": value} if isinstance(value, str) else value
+
+
+class DeviceSettings(Section):
+    """One pool of memory that models occupy: a GPU, or the RAM of the host."""
+
+    memory: v.Size = Field(description="Memory that models may fill.")
+
+
+class GroupSettings(Section):
+    """Models that belong together, for `residency: groups`."""
+
+    members: v.Names = Field(description="Names of models; a model is in at most one group.")
+    swap: v.Flag = Field(default=True, description="Only one member is loaded at a time.")
+    exclusive: v.Flag = Field(default=True, description="Loading a member stops the models of other groups.")
+    persistent: v.Flag = Field(default=False, description="Loading a model of another group does not stop the members.")
+
+
+class PoolSettings(Section):
+    """A shared compute budget: the costs of the calls that run at once never exceed it."""
+
+    budget: v.Share = Field(default=1.0, description="Most that the running calls may cost together.")
+    exclusive: v.Flag = Field(default=False, description="Calls of only one model of the pool run at a time.")
+
+
+class PrioritySettings(Section):
+    """A class of requests. An integer in a request's body belongs to the highest class whose `at_least` it reaches."""
+
+    at_least: v.Whole = Field(
+        default=0, description="The smallest `priority` in a request's body that belongs to this class."
+    )
+    patience_s: v.Duration = Field(default=90.0, description="How long such a call may be passed over by later ones.")
+    weight: v.Share = Field(
+        default=4.0, description="How much waiting in this class counts against waiting in the others."
+    )
+
+
+_LEAST = -(2**31)
+_PRIORITIES: dict[str, dict[str, float]] = {
+    "high": {"at_least": 1, "patience_s": 15.0, "weight": 16.0},
+    "normal": {"at_least": 0, "patience_s": 90.0, "weight": 4.0},
+    "low": {"at_least": _LEAST, "patience_s": 900.0, "weight": 1.0},
+}
+
+
+def _class_of(name: str) -> PrioritySettings:
+    return PrioritySettings.model_validate(_PRIORITIES[name])
+
+
+class PrioritiesSettings(Section):
+    """The three classes of requests; what is not written keeps its default."""
+
+    high: PrioritySettings = Field(
+        default=_class_of("high"), description="Defaults: `at_least` 1, `patience_s` 15, `weight` 16."
+    )
+    normal: PrioritySettings = Field(default=_class_of("normal"), description="Defaults: 0, 90, 4.")
+    low: PrioritySettings = Field(default=_class_of("low"), description="Defaults: everything below, 900, 1.")
+
+    @field_validator("high", "normal", "low", mode="before")
+    @classmethod
+    def _completed(cls, value: object, info: ValidationInfo) -> object:
+        return {**_PRIORITIES[info.field_name or ""], **value} if isinstance(value, dict) else value
+
+
+class LimitsSettings(Section):
+    """What comes from outside is bounded."""
+
+    head: v.Size = Field(default=64 * 2**10, description="Largest head of a request.")
+    head_fields: v.Count = Field(default=128, description="Most header fields of a request.")
+    body: v.Size = Field(
+        default=256 * 2**20, description="Largest body of a request; larger ones are refused with 413."
+    )
+    spool: v.Size = Field(
+        default=2**20, description="A larger body that has to wait is kept in a file instead of in memory."
+    )
+    waiting_bodies: v.Size = Field(
+        default=256 * 2**20, description="Memory for the bodies of all waiting calls together."
+    )
+    waiting: v.Count = Field(
+        default=100_000, description="Calls that may wait; more are refused with 503 `queue_full`."
+    )
+    connections: v.Count = Field(default=20_000, description="Client connections open at once.")
+    call: v.Duration = Field(default=3600.0, description="Longest time from a call's slot to its last byte.")
+    idle: v.Duration = Field(default=600.0, description="Longest silence of an engine between two bytes.")
+
+
+class Settings(Section):
+    """The whole file."""
+
+    ALSO_WRITTEN: ClassVar[dict[str, str]] = {
+        "global_ttl": "ttl",
+        "globalTTL": "ttl",
+        "health_check_timeout": "load_timeout",
+        "unload_timeout": "stop_timeout",
+    }
+
+    penstock: Literal[1] = Field(
+        default=1, description="The version of this form. It must be there: it tells the form."
+    )
+    listen: v.Addresses = Field(
+        default=(),
+        description=f"Addresses to listen on; `:PORT` means loopback only. Default: `127.0.0.1:{NATIVE_PORT}`.",
+    )
+    macros: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description="Texts to use as `${name}` in any value. A macro may use those written above it.",
+    )
+    start_port: v.Port | None = Field(
+        default=None,
+        description="Give `${PORT}` fixed values from here on, in order of the models' names. Default: free ports.",
+    )
+    models: dict[str, ModelSettings] = Field(default_factory=dict, description="The models, by name.")
+    devices: dict[str, DeviceSettings] = Field(
+        default_factory=dict, description="Memory to share out, by name of the device. Default: the host's memory."
+    )
+    residency: Residency = Field(
+        default=Residency.MEMORY,
+        description="Which models may be loaded together: as many as fit in `memory`, or what `groups` allow.",
+    )
+    groups: dict[str, GroupSettings] = Field(default_factory=dict, description="Groups of models, by name.")
+    pools: dict[str, PoolSettings] = Field(default_factory=dict, description="Compute pools, by name.")
+    priorities: PrioritiesSettings = Field(default_factory=PrioritiesSettings, description="Classes of requests.")
+    max_resident: v.Count | None = Field(default=None, description="Most models loaded at once. Default: no limit.")
+    preload: v.Names = Field(default=(), description='Models to load at start; `["*"]` = all.')
+    ttl: v.Duration = Field(default=0.0, description="Idle time after which a model is stopped; 0 = never.")
+    load_timeout: v.Duration = Field(default=600.0, description="Time a model may take to become ready.")
+    stop_timeout: v.Duration = Field(default=10.0, description="Time between SIGTERM and SIGKILL.")
+    limits: LimitsSettings = Field(default_factory=LimitsSettings, description="Bounds for what comes from outside.")
+    cors_origins: v.Texts = Field(
+        default=(), description="Origins whose pages may call the gateway; `*` = any, for inference routes only."
+    )
+    trusted_proxies: v.Texts = Field(
+        default=(), description="Addresses or networks whose `X-Forwarded-For` is believed."
+    )
+    state_dir: v.Text | None = Field(
+        default=None, description="Where records and state are kept. Default: `$XDG_STATE_HOME/penstock`."
+    )
+    log_level: LogLevel = Field(default=LogLevel.INFO, description="How much the gateway says about itself.")
+    journal_fsync: v.Fsync = Field(
+        default=None,
+        description="How often the journal is forced to disk. `off` survives a killed gateway, not a power cut.",
+    )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        from ipaddress import ip_network
+
+        for network in networks:
+            try:
+                ip_network(network, strict=False)
+            except ValueError:
+                raise unexpected("a list of addresses or networks such as 10.0.0.0/8") from None
+        return networks

@@ -1,0 +1,110 @@
+"""A tree of known keys to typed settings; each value that does not fit becomes a fault at its place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from penstock.config.faults import Fault, Findings
+from penstock.config.positions import Node
+from penstock.config.schema import Settings
+
+_SHOWN_CHARS = 60
+_SECRET_KEYS = frozenset({"api_key", "env"})
+_MAPPING = frozenset({"model_type", "model_attributes_type", "dict_type", "mapping_type"})
+
+Location = tuple[int | str, ...]
+
+
+def understood(root: Node, findings: Findings) -> Settings | None:
+    """The settings, less what does not fit, which is reported; None if nothing is left."""
+    while True:
+        try:
+            return Settings.model_validate(root.plain())
+        except ValidationError as error:
+            before = len(findings.faults)
+            locations = [_report(each, root, findings) for each in error.errors()]
+            # The rest is validated again, so that the checks across keys see it too.
+            if not all(locations) or len(findings.faults) == before:
+                return None
+            for location in locations:
+                root = _without(root, location)
+
+
+def _report(error: Any, root: Node, findings: Findings) -> Location:  # pydantic's ErrorDetails, as it comes
+    """Report one error; returns where to cut, () = at the root."""
+    location = _written(root, error["loc"])
+    node = _at(root, location)
+    found = described(node, is_secret=bool(_SECRET_KEYS & set(map(str, location))))
+    if error["type"] == "missing":
+        found = f"no `{error['loc'][-1]}`"
+    findings.faults.append(Fault(findings.file, node.mark, node.key, found, _expected(error)))
+    return location
+
+
+def _expected(error: Any) -> str:
+    if error["type"] == "unexpected":
+        return str(error["ctx"]["expected"])
+    if error["type"] in _MAPPING:
+        return "a mapping"
+    if error["type"] == "missing":
+        return "one"
+    if error["type"] in ("enum", "literal_error"):
+        return str(error["ctx"]["expected"]).replace("'", "`")
+    return str(error["msg"]).replace("Input should be ", "")
+
+
+def described(node: Node, *, is_secret: bool = False) -> str:
+    """What stands there, in a few words."""
+    value = node.value
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list" if value else "an empty list"
+    if value is None:
+        return "nothing"
+    if is_secret:
+        return "a value that is not shown"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f'"{value[:_SHOWN_CHARS]}{"…" if len(value) > _SHOWN_CHARS else ""}"'
+    return str(value)[:_SHOWN_CHARS]
+
+
+def _written(root: Node, location: Sequence[int | str]) -> Location:
+    """The part of a location that the file has: a missing key, or a part of a value, has no place of its own."""
+    node: Node | None = root
+    for depth, step in enumerate(location):
+        node = _step(node, step) if node else None
+        if node is None:
+            return tuple(location[:depth])
+    return tuple(location)
+
+
+def _at(root: Node, location: Location) -> Node:
+    node = root
+    for step in location:
+        inner = _step(node, step)
+        assert inner is not None
+        node = inner
+    return node
+
+
+def _step(node: Node, step: int | str) -> Node | None:
+    if isinstance(step, int):
+        return node.items[step] if step < len(node.items) else None
+    return node.members.get(step)
+
+
+def _without(node: Node, location: Location) -> Node:
+    """The tree less the value at `location`; the same tree if it is gone already."""
+    inner = _step(node, location[0])
+    if inner is None:
+        return node
+    if isinstance(node.value, list):
+        return node.made([each for each in node.value if each is not inner])
+    rest = {key: each for key, each in node.members.items() if key != location[0]}
+    return node.made(rest if len(location) == 1 else {**node.members, str(location[0]): _without(inner, location[1:])})
