@@ -1,0 +1,1 @@
+"""A scripted stand-in for a model server: tells the truth, lies, stalls or dies, as each request asks."""
