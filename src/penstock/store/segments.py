@@ -85,7 +85,7 @@ def read_segment(path: Path, offset: int, *, limit_bytes: int = MAX_LINE_BYTES) 
     for line in chunk[:whole].split(b"\n")[:-1]:
         try:
             lines.records.append(_decode(line))
-        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        except (msgspec.DecodeError, RecursionError) as exc:
             lines.bad.append(_bad(path.name, at, str(exc), line))
         at += len(line) + 1
     return lines, at

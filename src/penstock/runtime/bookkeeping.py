@@ -1,0 +1,149 @@
+"""The gateway's side of the bookkeeper: it is started, watched, started anew when it dies or falls silent, and ended.
+
+Nothing here waits for the store, and nothing that happens to the bookkeeper reaches a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from penstock.store.status import StoreStatus
+
+SILENT_AFTER_S = 30.0
+RESTART_FIRST_S = 0.25
+RESTART_AT_MOST_S = 10.0
+HEALTHY_AFTER_S = 60.0
+CLOSE_WITHIN_S = 8.0
+"""A little more than the bookkeeper's own last pass may take."""
+
+_read_status = msgspec.json.Decoder(StoreStatus).decode
+
+
+def command(state_dir: Path, *, gateway_id: str, boot_id: str, store: str | None = None) -> list[str]:
+    """The argv of a bookkeeper; `store` None = SQLite in the state directory."""
+    argv = [sys.executable, "-P", "-m", "penstock.runtime.bookkeeper"]
+    argv += ["--state-dir", str(state_dir), "--gateway-id", gateway_id, "--boot-id", boot_id]
+    return argv if store is None else [*argv, "--store", store]
+
+
+class Bookkeeping:
+    """Owns the bookkeeper's process from start() to close().
+
+    status: its last word, None before the first. restarts: how often it had to be started again.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        silent_after_s: float = SILENT_AFTER_S,
+        close_within_s: float = CLOSE_WITHIN_S,
+        on_status: Callable[[StoreStatus], None] = lambda _status: None,
+    ) -> None:
+        self.status: StoreStatus | None = None
+        self.restarts = 0
+        self.pid: int | None = None
+        self._argv = argv
+        self._silent_after_s = silent_after_s
+        self._close_within_s = close_within_s
+        self._on_status = on_status
+        self._heard_at_s: float | None = None
+        self._process: Process | None = None
+        self._is_closing = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def status_age_s(self) -> float | None:
+        """Seconds since the bookkeeper was last heard of; None = never."""
+        return None if self._heard_at_s is None else time.monotonic() - self._heard_at_s
+
+    def start(self) -> None:
+        """Begin to keep a bookkeeper running; returns at once."""
+        self._task = asyncio.create_task(self._keep_running(), name="bookkeeping")
+
+    async def close(self) -> None:
+        """Let the bookkeeper carry over what the journal holds, and end; what takes too long waits for the next boot.
+
+        To be called when the journal is closed. Idempotent.
+        """
+        if self._task is None:
+            return
+        self._is_closing.set()
+        self._hang_up()
+        await asyncio.wait([self._task], timeout=self._close_within_s)
+        self._kill()
+        await self._task
+        self._task = None
+
+    async def _keep_running(self) -> None:
+        pause_s = RESTART_FIRST_S
+        while True:
+            started_at_s = time.monotonic()
+            try:
+                await self._run_one()
+            except OSError as exc:  # no process to be had
+                self.status = StoreStatus(store=f"failing: no bookkeeper: {exc}")
+            if self._is_closing.is_set():
+                return
+            self.restarts += 1
+            lived_s = time.monotonic() - started_at_s
+            pause_s = RESTART_FIRST_S if lived_s > HEALTHY_AFTER_S else min(2 * pause_s, RESTART_AT_MOST_S)
+            if await self._is_closed_within(pause_s):
+                return
+
+    async def _run_one(self) -> None:
+        """From the start of one bookkeeper to its end, be it its own or because it fell silent."""
+        # A session of its own: a Ctrl-C meant for the gateway must not take it before the last lines are written.
+        process = await asyncio.create_subprocess_exec(*self._argv, stdin=PIPE, stdout=PIPE, start_new_session=True)
+        self._process, self.pid = process, process.pid
+        if self._is_closing.is_set():
+            self._hang_up()
+        try:
+            await self._listen(process)
+        finally:
+            self._kill()
+            await process.wait()
+            self._process = self.pid = None
+
+    async def _listen(self, process: Process) -> None:
+        """Return when it has closed its output, which is when it ends, or was silent for too long."""
+        assert process.stdout is not None
+        try:
+            while True:
+                async with asyncio.timeout(self._silent_after_s):
+                    line = await process.stdout.readline()
+                if not line:
+                    return
+                self._heard(line)
+        except TimeoutError:
+            return
+
+    def _heard(self, line: bytes) -> None:
+        self._heard_at_s = time.monotonic()
+        try:
+            self.status = _read_status(line)
+        except msgspec.DecodeError:
+            return
+        self._on_status(self.status)
+
+    def _hang_up(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def _kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+
+    async def _is_closed_within(self, pause_s: float) -> bool:
+        try:
+            async with asyncio.timeout(pause_s):
+                return await self._is_closing.wait()
+        except TimeoutError:
+            return False
