@@ -1,0 +1,44 @@
+/** The whole page: its sections, and what lies over them. */
+
+import { useStore } from "../hooks.js";
+import { html, useMemo, useRef, useState } from "../html.js";
+import { Details } from "./details.js";
+import { Header } from "./header.js";
+import { Models } from "./models.js";
+import { Now } from "./now.js";
+import { Playground } from "./playground.js";
+import { Queue } from "./queue.js";
+import { Requests } from "./requests.js";
+import { Running } from "./running.js";
+import { Toasts, useToasts } from "./toasts.js";
+
+/** @param {{store: import("../store.js").Store, clock: import("../clock.js").Clock, history: import("../history.js").History}} props */
+export function App({ store, clock, history }) {
+  const { known, connection } = useStore(store);
+  const [shown, setShown] = useState(/** @type {import("../types.js").RecordView|null} */ (null));
+  const [isPlaying, setPlaying] = useState(false);
+  const { toasts, tell, dismiss } = useToasts();
+  const show = useRef(setShown).current;
+  const models = useMemo(() => [...(known?.models.values() ?? [])], [known?.models]);
+  const calls = useMemo(() => [...(known?.calls.values() ?? [])], [known?.calls]);
+
+  return html`
+    <${Header} gateway=${known?.gateway} connection=${connection} clock=${clock} onPlay=${() => setPlaying(true)} />
+    <main>
+      ${known
+        ? html`
+          <${Now} known=${known} calls=${calls} clock=${clock} history=${history} />
+          <div class="columns">
+            <${Models} models=${models} clock=${clock} tell=${tell} />
+            <div class="stack">
+              <${Queue} calls=${calls} models=${known.models} total=${known.counts.waiting} clock=${clock} />
+              <${Running} calls=${calls} total=${known.counts.running} clock=${clock} />
+            </div>
+          </div>
+          <${Requests} recent=${known.recent} models=${models} show=${show} />`
+        : html`<p class="connecting">Connecting to the gateway…</p>`}
+    </main>
+    ${shown && html`<${Details} record=${shown} onClose=${() => setShown(null)} />`}
+    ${isPlaying && html`<${Playground} models=${models} onClose=${() => setPlaying(false)} />`}
+    <${Toasts} toasts=${toasts} dismiss=${dismiss} />`;
+}

@@ -1,0 +1,46 @@
+/** Small pieces that several sections are made of. */
+
+import { html, useState } from "../html.js";
+
+/** A word in its tone. @param {{tone: string, word: string}} props */
+export function Word({ tone, word }) {
+  return html`<span class="word tone-${tone}">${word}</span>`;
+}
+
+/** A section's heading with its count. @param {{title: string, id: string, count?: string|number|null, children?: unknown}} props */
+export function Heading({ title, id, count = null, children }) {
+  return html`
+    <div class="heading">
+      <h2 id=${id}>${title}${count !== null && html` <span class="count">${count}</span>`}</h2>
+      ${children}
+    </div>`;
+}
+
+/** A shell line with a button that copies it. @param {{text: string}} props */
+export function Snippet({ text }) {
+  const [isCopied, setCopied] = useState(false);
+  async function onClick() {
+    if (!(await copied(text))) return;
+    setCopied(true);
+    setTimeout(() => setCopied(false), 2000);
+  }
+  return html`
+    <div class="snippet">
+      <pre tabindex="0"><code>${text}</code></pre>
+      <button type="button" class="button" onClick=${onClick}>${isCopied ? "Copied" : "Copy"}</button>
+    </div>`;
+}
+
+/** Browsers lend the clipboard to secure origins only; elsewhere a selection and the old command do. */
+async function copied(text) {
+  if (navigator.clipboard) {
+    return navigator.clipboard.writeText(text).then(() => true, () => false);
+  }
+  const area = document.createElement("textarea");
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  const isDone = document.execCommand("copy");
+  area.remove();
+  return isDone;
+}

@@ -1,0 +1,106 @@
+/**
+ * What the gateway tells the page, as types. Only documentation: nothing here runs.
+ * Moments named `…_at`, `since` and `now` are epoch seconds of the gateway's clock; null = unknown, never 0.
+ *
+ * @typedef {"stopped"|"starting"|"ready"|"draining"|"sleeping"|"waking"|"stopping"|"backoff"|"failed"} Phase
+ *
+ * @typedef {object} Gateway
+ * @property {string} version
+ * @property {string} boot_id
+ * @property {number} started_at
+ * @property {string} address
+ * @property {"ok"|"degraded"} health
+ * @property {string[]} health_reasons
+ *
+ * @typedef {object} ModelView
+ * @property {string} name
+ * @property {Phase} phase
+ * @property {number} since when it entered its phase
+ * @property {number} running
+ * @property {number} waiting
+ * @property {number|null} slots null = no cap
+ * @property {number|null} memory_bytes
+ * @property {number|null} ttl_s idle seconds until it is stopped; null = never
+ * @property {number|null} idle_since
+ * @property {string|null} failure
+ * @property {string|null} log_tail
+ * @property {string[]} aliases
+ * @property {string|null} description
+ * @property {string|null} kind "chat", "embedding", …
+ * @property {boolean} is_launched false = it is simply there, nothing to load
+ * @property {number|null} load_s how long a load usually takes
+ * @property {number|null} pid
+ * @property {boolean} unlisted
+ *
+ * @typedef {object} CallView
+ * @property {string} id
+ * @property {string} model
+ * @property {string|null} key
+ * @property {"high"|"normal"|"low"} priority
+ * @property {"reading"|"queued"|"loading"|"sent"|"streaming"} phase
+ * @property {number} received_at
+ * @property {number|null} admitted_at
+ * @property {string} path
+ * @property {string|null} client_address
+ * @property {boolean|null} streamed
+ * @property {number|null} position calls of its model before it; 0 = it is next
+ * @property {string|null} wait_reason
+ * @property {string|null} wait_for the model that the reason speaks of
+ * @property {number|null} estimate_s
+ * @property {number|null} bound_s
+ * @property {number} response_bytes
+ *
+ * @typedef {object} RecordView One closed call; `…_s` are seconds after `received_at`.
+ * @property {string} id
+ * @property {number} received_at
+ * @property {string} path
+ * @property {string|null} model
+ * @property {string|null} model_requested
+ * @property {string|null} key
+ * @property {boolean|null} streamed
+ * @property {boolean|null} caused_load
+ * @property {number|null} enqueued_s
+ * @property {number|null} admitted_s
+ * @property {number|null} engine_ready_s
+ * @property {number|null} sent_s
+ * @property {number|null} first_byte_s
+ * @property {number|null} first_token_s
+ * @property {number|null} done_s
+ * @property {Record<string, number>} wait_reasons
+ * @property {number|null} load_wait_s
+ * @property {number|null} queue_wait_s
+ * @property {string|null} outcome
+ * @property {number|null} http_status
+ * @property {string|null} error_code
+ * @property {string|null} error_detail
+ * @property {number|null} prompt_tokens
+ * @property {number|null} cached_tokens
+ * @property {number|null} completion_tokens
+ * @property {number|null} engine_decode_ms
+ *
+ * @typedef {object} Counts
+ * @property {number} running
+ * @property {number} waiting
+ *
+ * @typedef {object} State
+ * @property {number} seq
+ * @property {number} now
+ * @property {Gateway} gateway
+ * @property {Record<string, ModelView>} models
+ * @property {Record<string, CallView>} calls waiting and running ones, at most 200; `counts` tell the rest
+ * @property {Counts} counts
+ * @property {RecordView[]} recent newest first
+ *
+ * @typedef {Omit<State, "models"|"calls"> & {models: Map<string, ModelView>, calls: Map<string, CallView>}} Known the state as the page keeps it
+ *
+ * @typedef {object} Delta Only what changed; a null model or call is gone.
+ * @property {number} seq
+ * @property {number} now
+ * @property {Gateway} [gateway]
+ * @property {Record<string, ModelView|null>} [models]
+ * @property {Record<string, CallView|null>} [calls]
+ * @property {Counts} [counts]
+ * @property {RecordView[]} [recent]
+ */
+
+export {};
