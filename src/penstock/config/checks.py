@@ -168,8 +168,9 @@ def _late_macros(check: Check) -> None:
                     check.fault(at, f"`{PID}`", "it in `cmd_stop` only: no other place knows a process")
                 if PORT not in text:
                     continue
-                if key not in _PORT_PLACES:
-                    check.fault(at, f"`{PORT}`", "it in `cmd`, `proxy`, `env` or `cmd_stop` only")
+                if key not in _PORT_PLACES and model.port is None and check.settings.start_port is None:
+                    expected = "it in `cmd`, `proxy`, `env` or `cmd_stop` only, unless `start_port` or `port` fixes it"
+                    check.fault(at, f"`{PORT}`", expected)
                 elif not is_told:
                     check.fault(at, f"`{PORT}`, which `cmd` does not use", "a `cmd` that uses it too")
         if model.cmd is not None and "proxy" not in node.members and not is_told:
@@ -208,9 +209,9 @@ def _ports(check: Check) -> None:
 
 def _priorities(check: Check) -> None:
     classes = check.settings.priorities
-    if not classes.high.at_least > classes.normal.at_least > classes.low.at_least:
-        found = f"at_least {classes.high.at_least}, {classes.normal.at_least}, {classes.low.at_least}"
-        check.fault(check.section("priorities"), found, "high above normal above low")
+    if classes.high.at_least <= classes.normal.at_least:
+        found = f"`at_least` {classes.high.at_least} for high and {classes.normal.at_least} for normal"
+        check.fault(check.section("priorities"), found, "high above normal")
 
 
 _STEPS: tuple[Callable[[Check], None], ...] = (

@@ -11,6 +11,7 @@ from penstock.config import macros
 from penstock.config.checks import examine
 from penstock.config.commands import argv, slots_in
 from penstock.config.faults import ConfigError, Fault, Findings, Mark, in_file_order, listed
+from penstock.config.formats import litellm, llama_swap, router_model_custom
 from penstock.config.keys import spelled
 from penstock.config.positions import Node, parse
 from penstock.config.resolve import resolved
@@ -91,17 +92,37 @@ def _loaded(text: str, name: str, around: Surroundings, format_name: str | None,
     if format_name is not None and format_name not in FORMATS:
         raise ConfigError([Fault(name, None, "", f"the unknown format `{format_name}`", f"one of {listed(FORMATS)}")])
     findings = Findings(name)
-    root = parse(text, findings)
-    kind = format_name or _told(root, text)
-    port = NATIVE_PORT
-    root = macros.with_environment(root, around.environ, findings)
-    root = spelled(macros.expanded(root, findings), Settings, findings)
+    kind, port, root = _native(text, around, format_name, findings)
     settings = understood(root, findings)
     if settings is not None:
         examine(settings, root, findings)
     findings.refuse()
     assert settings is not None
     return Loaded(resolved(settings, around.folder), kind, path, in_file_order(findings.warnings), port)
+
+
+def _native(text: str, around: Surroundings, kind: str | None, findings: Findings) -> tuple[str, int, Node]:
+    """The format, its port, and the file as a tree of the native form with macros filled in."""
+    root = parse(text, findings)
+    kind = kind or _told(root, text)
+    if kind == LITELLM:
+        return kind, litellm.DEFAULT_PORT, litellm.translated(root, around.upstream, findings)
+    if kind == ROUTER_MODEL_CUSTOM:
+        port = router_model_custom.port_of(root)
+        return kind, port, router_model_custom.translated(root, around.environ, findings)
+    if kind == LLAMA_SWAP:
+        return kind, NATIVE_PORT, _llama_swap(text, around.environ, findings)
+    root = macros.without_comments_in_commands(spelled(root, Settings, findings))
+    return kind, NATIVE_PORT, macros.expanded(macros.with_environment(root, around.environ, findings), findings)
+
+
+def _llama_swap(text: str, environ: Mapping[str, str], findings: Findings) -> Node:
+    """Read once more: there the environment is part of the text, and may make another text of it."""
+    findings.faults.clear()
+    root = parse(llama_swap.with_environment(text, environ), findings)
+    root = macros.without_comments_in_commands(llama_swap.recognised(root, findings))
+    llama_swap.report_environment(root, environ, findings)
+    return llama_swap.translated(macros.expanded(root, findings), findings)
 
 
 def _told(root: Node, text: str) -> str:

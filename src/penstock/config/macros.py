@@ -28,6 +28,24 @@ Macros = dict[str, Scalar]
 Rewrite = Callable[[str, Node], Scalar]
 
 
+def without_comments_in_commands(root: Node) -> Node:
+    """The tree less the comment lines of its commands: a macro in a comment is none."""
+    models = root.members.get("models")
+    if models is None:
+        return root
+    without = {name: _uncommented(model) for name, model in models.members.items()}
+    return root.made({**root.members, "models": models.made(dict(without) or models.value)})
+
+
+def _uncommented(model: Node) -> Node:
+    commands = {
+        key: node.made(without_comments(node.value))
+        for key, node in model.members.items()
+        if key in _COMMANDS and isinstance(node.value, str)
+    }
+    return model.made({**model.members, **commands}) if commands else model
+
+
 def with_environment(node: Node, environ: Mapping[str, str], findings: Findings) -> Node:
     """The tree with `${env.NAME}` filled in; a variable that is not set is a fault, one that is empty is not."""
 
@@ -63,15 +81,9 @@ def _model(name: str, node: Node, file_macros: Macros, findings: Findings) -> No
     macros: Macros = {"MODEL_ID": name, **file_macros}
     macros.update(_declared(own, findings))  # in place for a name that is there already
     filled = {
-        key: member if member is own else _filled(_uncommented(key, member), macros, findings)
-        for key, member in node.members.items()
+        key: member if member is own else _filled(member, macros, findings) for key, member in node.members.items()
     }
     return node.made(filled or node.value)
-
-
-def _uncommented(key: str, node: Node) -> Node:
-    is_command = key in _COMMANDS and isinstance(node.value, str)
-    return node.made(without_comments(str(node.value))) if is_command else node
 
 
 def _declared(node: Node | None, findings: Findings) -> Macros:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from penstock.config.checks import EVERYTHING, uses_port
+from penstock.config.commands import PORT
 from penstock.config.schema import GgufSettings, ModelSettings, Settings
 
-INHERITED = ("ttl", "load_timeout", "stop_timeout")
+_INHERITED = ("ttl", "load_timeout", "stop_timeout")
+_SHOWN = ("metadata",)
+"""Shown to clients rather than used for a launch: a port that is fixed is filled in at once."""
 
 
 def resolved(settings: Settings, folder: Path | None) -> Settings:
@@ -19,12 +24,23 @@ def resolved(settings: Settings, folder: Path | None) -> Settings:
 
 
 def _model(model: ModelSettings, settings: Settings, port: int | None, folder: Path | None) -> ModelSettings:
-    update: dict[str, object] = {key: getattr(settings, key) for key in INHERITED if key not in model.model_fields_set}
+    update: dict[str, object] = {key: getattr(settings, key) for key in _INHERITED if key not in model.model_fields_set}
     if model.gguf is not None:
         update["gguf"] = _gguf(model.gguf, folder)
     if model.cwd is not None:
         update["cwd"] = _whole(model.cwd, folder)
+    if port is not None:
+        update |= {key: _with_port(getattr(model, key), port) for key in _SHOWN}
     return model.model_copy(update={**update, "port": port})
+
+
+def _with_port(value: JsonValue, port: int) -> JsonValue:
+    """The value with `${PORT}` filled in; alone it becomes a number."""
+    if isinstance(value, str):
+        return port if value == PORT else value.replace(PORT, str(port))
+    if isinstance(value, list):
+        return [_with_port(each, port) for each in value]
+    return {key: _with_port(each, port) for key, each in value.items()} if isinstance(value, dict) else value
 
 
 def _gguf(gguf: GgufSettings, folder: Path | None) -> GgufSettings:

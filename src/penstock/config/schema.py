@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from penstock.config import values as v
 from penstock.config.values import ClientKey, LogLevel, Residency, unexpected
@@ -120,7 +120,9 @@ class ModelSettings(Section):
     macros: dict[str, JsonValue] = Field(
         default_factory=dict, description="Macros of this model; they override the file's."
     )
-    api_key: v.Secret | None = Field(default=None, description="The key sent to the `upstream`. Prefer `${env.NAME}`.")
+    api_key: v.Text | None = Field(
+        default=None, repr=False, description="The key sent to the `upstream`. Prefer `${env.NAME}`."
+    )
     client_key: ClientKey = Field(
         default=ClientKey.REMOVE, description="What becomes of the client's own key on the way to the `upstream`."
     )
@@ -156,43 +158,35 @@ class PoolSettings(Section):
     exclusive: v.Flag = Field(default=False, description="Calls of only one model of the pool run at a time.")
 
 
-class PrioritySettings(Section):
-    """A class of requests. An integer in a request's body belongs to the highest class whose `at_least` it reaches."""
+class LowestSettings(Section):
+    """The class of requests that is served when there is time; it takes every `priority` below the others'."""
 
-    at_least: v.Whole = Field(
-        default=0, description="The smallest `priority` in a request's body that belongs to this class."
-    )
+    patience_s: v.Duration = Field(default=900.0, description="How long such a call may be passed over by later ones.")
+    weight: v.Share = Field(default=1.0, description="How much waiting in this class counts beside the others.")
+
+
+class NormalSettings(LowestSettings):
+    """The class of requests that ask for nothing."""
+
+    at_least: v.Whole = Field(default=0, description="The smallest `priority` in a request's body that belongs here.")
     patience_s: v.Duration = Field(default=90.0, description="How long such a call may be passed over by later ones.")
-    weight: v.Share = Field(
-        default=4.0, description="How much waiting in this class counts against waiting in the others."
-    )
+    weight: v.Share = Field(default=4.0, description="How much waiting in this class counts beside the others.")
 
 
-_LEAST = -(2**31)
-_PRIORITIES: dict[str, dict[str, float]] = {
-    "high": {"at_least": 1, "patience_s": 15.0, "weight": 16.0},
-    "normal": {"at_least": 0, "patience_s": 90.0, "weight": 4.0},
-    "low": {"at_least": _LEAST, "patience_s": 900.0, "weight": 1.0},
-}
+class HighSettings(NormalSettings):
+    """The class of requests that is served soonest."""
 
-
-def _class_of(name: str) -> PrioritySettings:
-    return PrioritySettings.model_validate(_PRIORITIES[name])
+    at_least: v.Whole = Field(default=1, description="The smallest `priority` in a request's body that belongs here.")
+    patience_s: v.Duration = Field(default=15.0, description="How long such a call may be passed over by later ones.")
+    weight: v.Share = Field(default=16.0, description="How much waiting in this class counts beside the others.")
 
 
 class PrioritiesSettings(Section):
     """The three classes of requests; what is not written keeps its default."""
 
-    high: PrioritySettings = Field(
-        default=_class_of("high"), description="Defaults: `at_least` 1, `patience_s` 15, `weight` 16."
-    )
-    normal: PrioritySettings = Field(default=_class_of("normal"), description="Defaults: 0, 90, 4.")
-    low: PrioritySettings = Field(default=_class_of("low"), description="Defaults: everything below, 900, 1.")
-
-    @field_validator("high", "normal", "low", mode="before")
-    @classmethod
-    def _completed(cls, value: object, info: ValidationInfo) -> object:
-        return {**_PRIORITIES[info.field_name or ""], **value} if isinstance(value, dict) else value
+    high: HighSettings = Field(default=HighSettings(), description="Served soonest.")
+    normal: NormalSettings = Field(default=NormalSettings(), description="What asks for nothing.")
+    low: LowestSettings = Field(default=LowestSettings(), description="Served when there is time.")
 
 
 class LimitsSettings(Section):

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, SecretStr, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from penstock.config.quantities import DURATION_PATTERN, SIZE_PATTERN, seconds, size_bytes
@@ -164,7 +164,6 @@ _STRINGS = {"type": "array", "items": {"type": "string"}}
 
 Flag = Annotated[bool, _reader("true or false", _flag)]
 Text = Annotated[str, _reader("a text", _text)]
-Secret = Annotated[SecretStr, _reader("a text", _text)]
 Name = Annotated[str, _reader("a name: printable, without spaces around it, at most 256 characters", _name)]
 Count = Annotated[int, _reader("a whole number of at least 1", lambda value: _whole(value, 1, 2**53)), Field(ge=1)]
 Whole = Annotated[int, _reader("a whole number", lambda value: _whole(value, -(2**53), 2**53))]

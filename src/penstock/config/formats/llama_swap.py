@@ -1,0 +1,228 @@
+"""A llama-swap file, with llama-swap's own defaults, as the native form.
+
+Macros are filled in already. What this program does not carry out is named in a warning, or refused where
+ignoring it would open a door (`apiKeys`) or load models together that must not be (`matrix`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from penstock.config.faults import Fault, Findings, did_you_mean
+from penstock.config.keys import FREE, spellings
+from penstock.config.positions import Node
+from penstock.config.schema import ModelSettings, Settings
+
+START_PORT = 5800
+HEALTH_CHECK_TIMEOUT_S = 120
+MIN_HEALTH_CHECK_TIMEOUT_S = 15
+UNLOAD_TIMEOUT_S = 10
+
+_TOP = {
+    "startPort": "start_port",
+    "globalTTL": "ttl",
+    "unloadTimeout": "stop_timeout",
+    "healthCheckTimeout": "load_timeout",
+    "macros": "macros",
+    "models": "models",
+}
+_TOP_HANDLED = frozenset({*_TOP, "logLevel", "groups", "routing", "hooks", "apiKeys", "matrix"})
+_TOP_NOT_HONOURED = (
+    "profiles", "selectors", "peers", "store", "ui", "performance", "captureBuffer", "metricsMaxInMemory", "upstream",
+    "sendLoadingState", "includeAliasesInList", "logToStdout", "logTimeFormat", "logRequests",
+)  # fmt: skip
+_MODEL = {
+    "cmd": "cmd",
+    "cmdStop": "cmd_stop",
+    "proxy": "proxy",
+    "checkEndpoint": "check_endpoint",
+    "env": "env",
+    "aliases": "aliases",
+    "ttl": "ttl",
+    "unloadTimeout": "stop_timeout",
+    "unlisted": "unlisted",
+    "useModelName": "use_model_name",
+    "name": "name",
+    "description": "description",
+    "concurrencyLimit": "parallel",
+    "macros": "macros",
+    "metadata": "metadata",
+}
+_MODEL_NOT_HONOURED = ("filters", "sendLoadingState", "timeouts", "compat", "capabilities", "healthCheckTimeout")
+_SAYS_NOTHING: dict[str, object] = {
+    "cmdStop": "", "proxy": "", "useModelName": "", "ttl": -1, "unloadTimeout": 0, "concurrencyLimit": 0,
+}  # fmt: skip
+"""What a key says when it says the same as if it were left out."""
+_GROUP = frozenset({"members", "swap", "exclusive", "persistent"})
+_LOG_LEVELS = frozenset({"debug", "info", "warn", "error"})
+
+_REFERENCE = re.compile(r"\$\{env\.([a-zA-Z_][a-zA-Z0-9_]*)\}")
+_OPEN, _CLOSE = "\ue000", "\ue001"
+_LEFT = re.compile(f"{_OPEN}([a-zA-Z0-9_]*){_CLOSE}")
+_BREAKS = re.compile(r"[\n\r\0]")
+
+
+def with_environment(text: str, environ: Mapping[str, str]) -> str:
+    """The text with `${env.NAME}` filled in wherever it stands, escaped for double quotes.
+
+    What cannot be filled in is marked, so that `report_environment` finds it where it matters: not in comments.
+    """
+
+    def value(found: re.Match[str]) -> str:
+        content = environ.get(found[1])
+        if content is None or _BREAKS.search(content):
+            return f"{_OPEN}{found[1]}{_CLOSE}"
+        return content.replace("\\", "\\\\").replace('"', '\\"')
+
+    return _REFERENCE.sub(value, text)
+
+
+def report_environment(node: Node, environ: Mapping[str, str], findings: Findings) -> None:
+    """Report the variables that `with_environment` could not fill in."""
+    texts = [(node.mark, node.value)] if isinstance(node.value, str) else []
+    texts += [(member.key_mark, name) for name, member in node.members.items()]
+    for mark, text in texts:
+        for name in _LEFT.findall(text):
+            reason = "has a line break in it" if name in environ else "is not set"
+            suggestion = None if name in environ else did_you_mean(name, environ)
+            found, expected = f"`${{env.{name}}}`, which {reason}", "an environment variable with one line of text"
+            key = _LEFT.sub(r"${env.\1}", node.key)
+            findings.faults.append(Fault(findings.file, mark, key, found, expected, suggestion))
+    for inner in (*node.members.values(), *node.items):
+        report_environment(inner, environ, findings)
+
+
+def recognised(root: Node, findings: Findings) -> Node:
+    """The file less the keys that have no effect, each of which is named in a warning."""
+    kept = _recognised(root, _TOP_HANDLED, _TOP_NOT_HONOURED, Settings, findings)
+    models = kept.members.get("models")
+    if models is None:
+        return kept
+    each = {
+        name: _recognised(model, frozenset(_MODEL), _MODEL_NOT_HONOURED, ModelSettings, findings)
+        for name, model in models.members.items()
+    }
+    return kept.made({**kept.members, "models": models.made(dict(each) or models.value)})
+
+
+def translated(root: Node, findings: Findings) -> Node:
+    """The file in the native form; every value keeps its place."""
+    top = root.members
+    _refuse_unsafe(root, findings)
+    native = {
+        "start_port": root.made(START_PORT),
+        "load_timeout": root.made(HEALTH_CHECK_TIMEOUT_S),
+        "stop_timeout": root.made(UNLOAD_TIMEOUT_S),
+        "residency": root.made("groups"),
+        "cors_origins": root.made([root.made("*")]),
+    }
+    native |= {_TOP[key]: node for key, node in top.items() if key in _TOP and not _says_nothing(key, node)}
+    native["load_timeout"] = _health_check_timeout(native["load_timeout"], findings)
+    if (models := native.get("models")) is not None:
+        each = {name: _model(model) for name, model in models.members.items()}
+        native["models"] = models.made(dict(each) or models.value)
+    if (level := top.get("logLevel")) is not None and level.value in _LOG_LEVELS:
+        native["log_level"] = level
+    if (groups := _groups(root, findings)) is not None:
+        native["groups"] = groups
+    native["preload"] = _preload(root, findings)
+    return root.made(native)
+
+
+def _model(node: Node) -> Node:
+    model = {_MODEL[key]: each for key, each in node.members.items() if not _says_nothing(key, each)}
+    endpoint = model.get("check_endpoint")
+    if endpoint and isinstance(endpoint.value, str) and endpoint.value != "none":
+        model["check_endpoint"] = endpoint.made("/" + endpoint.value.removeprefix("/"))
+    return node.made(model) if isinstance(node.value, dict) else node
+
+
+def _health_check_timeout(node: Node, findings: Findings) -> Node:
+    if not isinstance(node.value, int) or node.value >= MIN_HEALTH_CHECK_TIMEOUT_S:
+        return node
+    expected = f"at least {MIN_HEALTH_CHECK_TIMEOUT_S}, which is used instead"
+    findings.warnings.append(Fault(findings.file, node.mark, node.key, str(node.value), expected))
+    return node.made(MIN_HEALTH_CHECK_TIMEOUT_S)
+
+
+def _groups(root: Node, findings: Findings) -> Node | None:
+    routed, legacy = _inside(root, "routing", "router", "settings", "groups"), root.members.get("groups")
+    if legacy is not None and _inside(root, "routing", "router") is not None:
+        found, expected = "groups in two places", "them under `routing.router.settings` only"
+        findings.faults.append(Fault(findings.file, legacy.key_mark, legacy.key, found, expected))
+    groups = routed or legacy
+    if groups is None or not isinstance(groups.value, dict):
+        return groups
+    return groups.made({name: _group(group, findings) for name, group in groups.value.items()})
+
+
+def _group(node: Node, findings: Findings) -> Node:
+    group = _recognised(node, _GROUP, (), None, findings)
+    return group.made({"members": group.made([]), **group.members}) if isinstance(group.value, dict) else group
+
+
+def _preload(root: Node, findings: Findings) -> Node:
+    """The models to load at start; a name that does not exist is no fault there."""
+    preload = _inside(root, "hooks", "on_startup", "preload") or root.made([])
+    models = root.members.get("models", root.made({})).members
+    names = set(models)
+    for model in models.values():
+        names |= {str(alias.value) for alias in model.members.get("aliases", model.made([])).items}
+    kept = []
+    for item in preload.items:
+        name = str(item.value).strip()
+        if name in names:
+            kept.append(item.made(name))
+            continue
+        found, expected = f"the unknown model `{name}`, which is left out", "a name under `models`"
+        findings.warnings.append(Fault(findings.file, item.mark, item.key, found, expected, did_you_mean(name, names)))
+    return preload.made(kept) if isinstance(preload.value, list) else preload
+
+
+def _refuse_unsafe(root: Node, findings: Findings) -> None:
+    keys = root.members.get("apiKeys")
+    if keys is not None and keys.value not in (None, []):
+        found = "`apiKeys`, which this version does not check"
+        expected = "none: without them the gateway would be open to everyone who reaches it"
+        findings.faults.append(Fault(findings.file, keys.key_mark, keys.key, found, expected))
+    use = _inside(root, "routing", "router", "use")
+    matrix = use if use is not None and use.value == "matrix" else root.members.get("matrix")
+    if matrix is not None and matrix.value is not None:
+        found = "the matrix router, which this version does not have"
+        expected = "groups: without the matrix, models would be loaded together that must not be"
+        findings.faults.append(Fault(findings.file, matrix.key_mark, matrix.key, found, expected))
+
+
+def _recognised(
+    node: Node,
+    handled: frozenset[str],
+    not_honoured: tuple[str, ...],
+    native: type[Settings] | type[ModelSettings] | None,
+    findings: Findings,
+) -> Node:
+    """A mapping less the keys without effect. A key that is empty or false asks for nothing, so none is missed."""
+    for key, member in node.members.items():
+        if key in handled or key.startswith(FREE) or (key in not_honoured and not member.value):
+            continue
+        if key in not_honoured:
+            found, expected, suggestion = "a key that is not honoured yet", "a file that works without it", None
+        else:
+            found, expected = "an unknown key, which has no effect", "a key of llama-swap's"
+            suggestion = did_you_mean(key, [*handled, *not_honoured])
+            if native is not None and key in spellings(native):
+                suggestion = "it belongs to the native form, which begins with `penstock: 1`"
+        findings.warnings.append(Fault(findings.file, member.key_mark, member.key, found, expected, suggestion))
+    known = {key: member for key, member in node.members.items() if key in handled}
+    return node.made(known) if isinstance(node.value, dict) else node
+
+
+def _says_nothing(key: str, node: Node) -> bool:
+    return node.value is None or (key in _SAYS_NOTHING and node.value == _SAYS_NOTHING[key])
+
+
+def _inside(node: Node, *path: str) -> Node | None:
+    inner: Node | None = node
+    for step in path:
+        inner = inner.members.get(step) if inner else None
+    return inner
