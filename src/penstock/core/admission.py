@@ -1,0 +1,131 @@
+"""Which call runs now: earliest due first, among those whose replica has a slot and whose pool has room."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterator
+
+from penstock.core.actions import Admit
+from penstock.core.budget import Budget, share_of
+from penstock.core.explain import Obstacle, WaitReason
+from penstock.core.lines import Entry, Queue, Room
+from penstock.core.model import Replica, Ticket
+from penstock.core.plan import EPSILON, Plan
+
+
+class Desk:
+    """Lets calls in and out. `wake_s`: when to look again, if nothing happens before."""
+
+    def __init__(self, plan: Plan, room: Room, replicas: dict[str, Replica], paused: set[str]) -> None:
+        self.running: dict[str, Entry] = {}
+        self.wake_s = math.inf
+        self._plan, self._room, self._replicas = plan, room, replicas
+        self._paused = paused  # models for which nobody is admitted
+        self._budgets: dict[str | None, Budget] = {}
+        self._arrivals = 0
+
+    def adopt(self, plan: Plan) -> None:
+        """Another plan: what runs is charged to the pools as they are now, what waits is priced anew."""
+        self._plan = plan
+        self._budgets = {pool.name: Budget(pool) for pool in plan.pools}
+        for entry in self.running.values():
+            self._take(entry)
+        for entry in self._room.entries.values():
+            entry.share = self._share(entry.queue, entry.ticket)
+        self._room.reprice()
+
+    def enter(self, ticket: Ticket, queue: Queue, now_s: float) -> Entry:
+        """Take note of a call; it neither waits nor runs yet."""
+        self._arrivals += 1
+        queue.saw_arrival(ticket.priority, now_s, self._plan.policy.demand_memory_s)
+        account = self._room.accounts[ticket.priority].join(ticket.key)
+        share, estimate_s = self._share(queue, ticket), self._room.service_s(queue)
+        return Entry(ticket, self._arrivals, queue, share, estimate_s, account)
+
+    def obstacle(self, entry: Entry) -> Obstacle | None:
+        """What keeps a waiting call of a resident model from starting; None if nothing does."""
+        name = entry.queue.model.name
+        if name in self._paused:
+            return Obstacle(WaitReason.PAUSED)
+        if not self._replicas[name].has_free_slot:
+            return Obstacle(WaitReason.MODEL_CAP)
+        budget = self._budgets.get(entry.queue.model.pool)
+        return budget.obstacle(entry) if budget is not None else None
+
+    def begin(self, entry: Entry, now_s: float) -> Admit:
+        ticket, replica = entry.ticket, self._replicas[entry.ticket.model]
+        entry.is_waiting, entry.started_s, entry.replica = False, now_s, replica
+        entry.account.served_s += entry.estimate_s * entry.share
+        self.running[ticket.id] = entry
+        replica.running.add(ticket.id)
+        self._take(entry)
+        return Admit(ticket.id, replica.id)
+
+    def end(self, entry: Entry, now_s: float, busy_s: float | None, *, is_typical: bool) -> None:
+        """The call runs no more. Only what is typical teaches how long calls take."""
+        ticket, replica = entry.ticket, entry.replica
+        assert replica is not None
+        del self.running[ticket.id]
+        took_s = now_s - entry.started_s if busy_s is None else busy_s
+        if is_typical:
+            self._room.learn_service(entry.queue, took_s)
+        entry.account.served_s += (took_s - entry.estimate_s) * entry.share  # what was charged was a guess
+        self._room.accounts[ticket.priority].part(ticket.key, entry.account)
+        replica.running.discard(ticket.id)
+        if not replica.running:
+            replica.idle_since_s = now_s
+        if (budget := self._budgets.get(entry.queue.model.pool)) is not None:
+            budget.give_back(entry)
+
+    def drop(self, entry: Entry, now_s: float) -> None:
+        """The call waits no more."""
+        self._room.remove(entry, now_s)
+        self._room.accounts[entry.ticket.priority].part(entry.ticket.key, entry.account)
+
+    def admit(self, now_s: float) -> Iterator[Admit]:
+        """Start whatever can start; whoever its pool has blocked too long has its share reserved."""
+        self.wake_s = math.inf
+        reserved: set[Budget] = set()
+        able = [
+            (entry.due_s, entry.seq, entry)
+            for name, queue in self._room.queues.items()
+            if queue.count and self._replicas[name].has_free_slot and name not in self._paused
+            for entry in queue.heads()
+        ]
+        heapq.heapify(able)
+        while able:
+            _, _, entry = heapq.heappop(able)
+            if not entry.is_waiting or not self._replicas[entry.ticket.model].has_free_slot:
+                continue
+            budget = self._budgets.get(entry.queue.model.pool)
+            obstacle = budget.obstacle(entry) if budget is not None else None
+            if obstacle is None:
+                self._room.remove(entry, now_s)
+                yield self.begin(entry, now_s)
+                for follower in entry.queue.followers(entry):
+                    heapq.heappush(able, (follower.due_s, follower.seq, follower))
+            elif budget is None or obstacle.reason is WaitReason.RESERVED or budget in reserved:
+                continue
+            elif self._is_blocked_too_long(entry, now_s):
+                budget.reserve(entry)
+                reserved.add(budget)
+        for budget in self._budgets.values():
+            if budget not in reserved:
+                budget.reservation = None
+
+    def _is_blocked_too_long(self, entry: Entry, now_s: float) -> bool:
+        entry.blocked_s = min(entry.blocked_s, now_s)
+        end_s = entry.blocked_s + self._plan.policy.grace_s
+        if end_s > now_s + EPSILON:
+            self.wake_s = min(self.wake_s, end_s)
+            return False
+        return True
+
+    def _take(self, entry: Entry) -> None:
+        if (budget := self._budgets.get(entry.queue.model.pool)) is not None:
+            budget.take(entry)
+
+    def _share(self, queue: Queue, ticket: Ticket) -> float:
+        budget = self._budgets.get(queue.model.pool)
+        return share_of(queue.model, budget.pool if budget else None, ticket.prompt_tokens, self._plan.policy)

@@ -1,0 +1,86 @@
+"""Shared compute: a pool's budget, what a call takes of it, and the reservation for who is blocked too long.
+
+Small calls may pass a big one that does not fit, for a grace. Then its share is reserved: whoever passes
+it now must fit beside it, so it starts at the latest when everything that ran before has ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from penstock.core.explain import Obstacle, WaitReason
+from penstock.core.lines import Entry
+from penstock.core.model import Model, Pool
+from penstock.core.plan import EPSILON, Policy, base_cost
+
+
+def share_of(model: Model, pool: Pool | None, prompt_tokens: int, policy: Policy) -> float:
+    """What a call takes of the pool: more for a long prompt, but never the lane of one short call beside it."""
+    share = base_cost(model)
+    if pool is None or not prompt_tokens:
+        return share
+    factor = next((times for tokens, times in policy.prompt_tiers if prompt_tokens <= tokens), policy.prompt_beyond)
+    return max(share, min(share * factor, pool.budget - share))
+
+
+@dataclass(slots=True, eq=False)
+class Reservation:
+    """The share kept for one entry, and what those take who started since."""
+
+    entry: Entry
+    share: float  # the whole budget, where the pool belongs to one model at a time
+    passed: float = 0.0
+
+
+class Budget:
+    """One pool's budget, with what runs in it."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.used = 0.0
+        self.running: dict[str, int] = {}  # calls by model
+        self.reservation: Reservation | None = None
+
+    def obstacle(self, entry: Entry) -> Obstacle | None:
+        """What keeps the entry from starting now; None if nothing in this pool does."""
+        name = entry.queue.model.name
+        if self.pool.is_exclusive and self.running and name not in self.running:
+            return Obstacle(WaitReason.EXCLUSIVE, next(iter(self.running)))
+        if self.used + entry.share > self.pool.budget + EPSILON:
+            return Obstacle(WaitReason.BUDGET_FULL)
+        kept = self.reservation
+        if kept is None or not self._is_earlier(kept.entry, entry):
+            return None
+        if kept.passed + entry.share > self.pool.budget - kept.share + EPSILON:
+            return Obstacle(WaitReason.RESERVED, kept.entry.queue.model.name)
+        return None
+
+    def reserve(self, entry: Entry) -> None:
+        if self.reservation is None or self.reservation.entry is not entry:
+            share = self.pool.budget if self.pool.is_exclusive else entry.share
+            self.reservation = Reservation(entry, share)
+
+    def take(self, entry: Entry) -> None:
+        name = entry.queue.model.name
+        self.used += entry.share
+        self.running[name] = self.running.get(name, 0) + 1
+        if self.reservation is not None:
+            if self.reservation.entry is entry:
+                self.reservation = None
+            else:
+                self.reservation.passed += entry.share
+                entry.reservation = self.reservation
+
+    def give_back(self, entry: Entry) -> None:
+        """Exactly what was taken."""
+        name = entry.queue.model.name
+        self.running[name] -= 1
+        if not self.running[name]:
+            del self.running[name]
+        self.used = self.used - entry.share if self.running else 0.0
+        if self.reservation is not None and entry.reservation is self.reservation:
+            self.reservation.passed -= entry.share
+
+    @staticmethod
+    def _is_earlier(one: Entry, other: Entry) -> bool:
+        return one is not other and (one.due_s, one.seq) < (other.due_s, other.seq)

@@ -1,0 +1,97 @@
+"""Why a ticket waits, for whom, and until when at most: words and arithmetic for those who ask."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from penstock.core.model import Phase, Replica
+from penstock.core.plan import Policy
+
+
+class WaitReason(enum.StrEnum):
+    """What keeps a ticket waiting. The same words appear in the record, the API and the page."""
+
+    NONE = "none"  # it does not wait
+    MODEL_CAP = "model_cap"  # every slot of its model is taken
+    KEY_CAP = "key_cap"  # its key runs as much at once as it may
+    BUDGET_FULL = "budget_full"  # its pool has too little compute left
+    RESERVED = "reserved"  # what is left is kept for one who is due earlier
+    EXCLUSIVE = "exclusive"  # another model runs in its exclusive pool
+    AGED_IN = "aged_in"  # one who is due earlier has claimed the room
+    LOADING = "loading"  # its model is being started, or waits for its turn to be
+    DRAINING = "draining"  # its model's room is being cleared
+    HOLD = "hold"  # the model in its place was loaded too recently to be swapped out
+    MEMORY = "memory"  # its room is taken by what cannot be moved: pinned models, other programs
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What stands between a model and its load, or a request and its start."""
+
+    reason: WaitReason
+    wait_for: str | None = None  # a model
+    wait_until_s: float | None = None  # monotonic
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A ticket's wait as it looks at one moment.
+
+    position: 0 = the first of its model. estimate_s, bound_s: seconds from that moment until it starts,
+    as expected and at the latest; None where nothing can be said.
+    """
+
+    reason: WaitReason
+    wait_for: str | None = None
+    wait_until_s: float | None = None
+    position: int = 0
+    estimate_s: float | None = None
+    bound_s: float | None = None
+
+
+NOT_WAITING = Wait(WaitReason.NONE, estimate_s=0.0, bound_s=0.0)
+
+
+OUTSIDE_THE_BOUND = frozenset({WaitReason.MEMORY, WaitReason.PAUSED})
+"""While one of these lasts there is neither an estimate nor a bound."""
+
+
+def turn_s(policy: Policy, longest_load_s: float, longest_resident_s: float) -> float:
+    """The longest that one line can keep the next waiting: a load, a hold of a round trip, a drain."""
+    hold_s = 2 * longest_load_s * max(policy.hold, policy.hold_high) * max(1.0, policy.hold_stretch)
+    return longest_load_s + max(hold_s, longest_resident_s) + policy.call_limit_s + policy.grace_s
+
+
+def estimate_s(
+    replica: Replica, load_s: float, service_s: float, position: int, until_s: float | None, now_s: float
+) -> float:
+    """Seconds until it starts, if loads and calls take as long as they used to."""
+    slots = replica.model.slots
+    free = slots
+    begins_s = max(now_s, until_s or now_s)
+    if replica.phase is Phase.READY:
+        free = None if slots is None else slots - len(replica.running)
+    elif replica.phase is Phase.STARTING:
+        begins_s = max(now_s, replica.since_s + load_s)
+    else:
+        begins_s += load_s
+    ahead_s = 0.0 if not slots or free is None or position < free else (position - free + 1) * service_s / slots
+    return begins_s - now_s + ahead_s
+
+
+def obstacle_of(replica: Replica, load_s: float, at_desk: Obstacle | None, at_swap: Obstacle | None) -> Obstacle:
+    """Why a call of the replica's model does not run: its phase says where to look."""
+    phase = replica.phase
+    if at_desk is not None and at_desk.reason is WaitReason.PAUSED:
+        return at_desk
+    if phase is Phase.READY:
+        return at_desk or Obstacle(WaitReason.MODEL_CAP)
+    if phase in (Phase.STARTING, Phase.WAKING):
+        return Obstacle(WaitReason.LOADING, replica.id, replica.since_s + load_s)
+    if phase is Phase.STOPPED and at_swap is not None:
+        return at_swap
+    if phase is Phase.DRAINING:
+        return Obstacle(WaitReason.AGED_IN)
+    return Obstacle(WaitReason.LOADING, replica.id)

@@ -1,0 +1,269 @@
+"""Whose turn is it? Lines, due times, and what every key has been served.
+
+A *line* is the tickets of one (model, class, key), first come first served. Only the first of a line
+ages: when it becomes first it is given its **due time**, once and for all:
+
+    due = now + patience of its class + handicap of its key
+
+so a key's 5 000 queued requests age one at a time and cannot outvote anybody. The handicap is how far
+the key is ahead of the least-served active key of its class, in seconds of the box, times the number
+of the others; it never exceeds one patience, so fairness cannot starve. Earliest due goes first.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from penstock.core.model import Model, Priority, Replica, Ticket
+from penstock.core.plan import Policy
+
+LEARNING = 0.1
+"""Weight of the newest measurement in a moving average."""
+
+
+@dataclass(slots=True, eq=False)
+class Account:
+    """What one key has been served in one class, in seconds of the whole box, since it was last even."""
+
+    served_s: float = 0.0
+    calls: int = 0  # waiting and running
+
+
+class Accounts:
+    """The accounts of one class. A key that comes back gets no credit for having been away."""
+
+    def __init__(self) -> None:
+        self._active: dict[str, Account] = {}
+        self._idle: dict[str, Account] = {}
+
+    def join(self, key: str) -> Account:
+        account = self._active.get(key)
+        if account is None:
+            account = self._idle.pop(key, None) or Account()
+            if self._active:
+                account.served_s = max(account.served_s, self._least_s())
+            self._active[key] = account
+        account.calls += 1
+        return account
+
+    def part(self, key: str, account: Account) -> None:
+        account.calls -= 1
+        if not account.calls:
+            del self._active[key]
+            if self._active:
+                self._idle[key] = account
+            else:
+                self._idle.clear()  # with nobody there, nobody owes anything
+
+    def lead_s(self, account: Account) -> float:
+        """How far it is ahead of the least served, once for each of the others."""
+        others = len(self._active) - 1
+        return (account.served_s - self._least_s()) * others if others else 0.0
+
+    def _least_s(self) -> float:
+        return min([account.served_s for account in self._active.values()])
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A ticket, from arrival until it leaves; in a line only while it waits."""
+
+    ticket: Ticket
+    seq: int
+    queue: Queue
+    share: float  # of its pool's budget, charged while it runs
+    estimate_s: float  # how long it is expected to run
+    account: Account
+    due_s: float = math.inf  # set when it becomes first of its line
+    bound_base_s: float = math.inf
+    blocked_s: float = math.inf  # since when its pool has refused it
+    is_waiting: bool = True
+    started_s: float = 0.0
+    replica: Replica | None = None
+    reservation: object = None  # the other's reservation that it slipped past, if any
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    entries: deque[Entry] = field(default_factory=deque)  # the first one waits; others may have gone
+    gone: int = 0
+
+    def waiting(self) -> Iterator[Entry]:
+        return (entry for entry in self.entries if entry.is_waiting)
+
+
+@dataclass(slots=True, eq=False)
+class Queue:
+    """All lines of one model, and what is known about its work."""
+
+    model: Model
+    load_s: float
+    service_s: float | None = None  # None: nothing measured yet
+    count: int = 0
+    counts: list[int] = field(default_factory=lambda: [0, 0, 0])  # by class
+    weight: float = 0.0  # of all that waits
+    work_s: float = 0.0  # estimated, of all that waits, one after the other
+    lines: dict[tuple[Priority, str], Line] = field(default_factory=dict)
+    firsts: dict[tuple[Priority, float], list[tuple[float, int, Entry]]] = field(default_factory=dict)
+    rates: list[tuple[float, float]] = field(default_factory=lambda: [(0.0, 0.0)] * 3)  # arrivals per second, as of
+
+    def heads(self) -> list[Entry]:
+        """The earliest due of every (class, share): if it cannot start, no later one of its kind can."""
+        return [entry for kind in self.firsts if (entry := self.first_of(kind)) is not None]
+
+    def first_of(self, kind: tuple[Priority, float]) -> Entry | None:
+        heap = self.firsts[kind]
+        while heap and not heap[0][2].is_waiting:
+            heapq.heappop(heap)
+        return heap[0][2] if heap else None
+
+    def followers(self, entry: Entry) -> list[Entry]:
+        """Those who may have become the first of their line or of their kind now that the entry has gone."""
+        line = self.lines.get((entry.ticket.priority, entry.ticket.key))
+        of_its_kind = self.first_of((entry.ticket.priority, entry.share))
+        return [other for other in (of_its_kind, line.entries[0] if line else None) if other is not None]
+
+    def first_due_s(self) -> float:
+        return min((entry.due_s for entry in self.heads()), default=math.inf)
+
+    def best_class(self) -> int:
+        """The best class that waits; worse than any if nothing does."""
+        high, normal, low = self.counts
+        return 0 if high else 1 if normal else 2 if low else 3
+
+    def saw_arrival(self, priority: Priority, now_s: float, memory_s: float) -> None:
+        self.rates[priority] = (self.demand(priority, now_s, memory_s) + 1.0 / memory_s, now_s)
+
+    def demand(self, priority: int, now_s: float, memory_s: float) -> float:
+        """Arrivals per second of a class, the past counting less the longer ago."""
+        rate, at_s = self.rates[priority]
+        return rate * math.exp((at_s - now_s) / memory_s) if rate else 0.0
+
+    def backlog_s(self) -> float:
+        """How long all that waits would take with every slot busy."""
+        return self.work_s / self.model.slots if self.model.slots else 0.0
+
+
+class Room:
+    """Everyone who waits."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.entries: dict[str, Entry] = {}
+        self.queues: dict[str, Queue] = {}
+        self.accounts = {priority: Accounts() for priority in Priority}
+        self.lines = 0
+        self.peak_lines = 0  # the most lines at once since the room was last empty
+        self.any_service_s = policy.estimate_s  # over all models
+        self.lost_s = 0.0  # time outside the policy's promise so far: failed loads, slow stops, pauses
+
+    def add(self, entry: Entry, now_s: float) -> None:
+        ticket, queue = entry.ticket, entry.queue
+        self.entries[ticket.id] = entry
+        queue.count += 1
+        queue.counts[ticket.priority] += 1
+        queue.weight += self.policy.weight[ticket.priority]
+        queue.work_s += entry.estimate_s
+        line = queue.lines.get((ticket.priority, ticket.key))
+        if line is None:
+            line = queue.lines[ticket.priority, ticket.key] = Line()
+            self.lines += 1
+            self.peak_lines = max(self.peak_lines, self.lines)
+            self._become_first(entry, now_s)
+        line.entries.append(entry)
+
+    def remove(self, entry: Entry, now_s: float) -> None:
+        """It waits no more, for whatever reason; if it was the first, the next of its line begins to age."""
+        ticket, queue = entry.ticket, entry.queue
+        del self.entries[ticket.id]
+        entry.is_waiting = False
+        queue.count -= 1
+        queue.counts[ticket.priority] -= 1
+        queue.weight = queue.weight - self.policy.weight[ticket.priority] if queue.count else 0.0
+        queue.work_s = queue.work_s - entry.estimate_s if queue.count else 0.0  # no residue of rounding
+        line = queue.lines[ticket.priority, ticket.key]
+        if line.entries[0] is not entry:
+            self._forget_later(line)
+            return
+        while line.entries and not line.entries[0].is_waiting:
+            line.entries.popleft()
+        if line.entries:
+            self._become_first(line.entries[0], now_s)
+        else:
+            del queue.lines[ticket.priority, ticket.key]
+            self.lines -= 1
+            self.peak_lines = self.peak_lines if self.lines else 0
+
+    def service_s(self, queue: Queue) -> float:
+        """How long a call of the model is expected to run."""
+        return self.any_service_s if queue.service_s is None else queue.service_s
+
+    def learn_service(self, queue: Queue, busy_s: float) -> None:
+        queue.service_s = busy_s if queue.service_s is None else queue.service_s + LEARNING * (busy_s - queue.service_s)
+        self.any_service_s += LEARNING * (busy_s - self.any_service_s)
+
+    def order(self) -> Iterator[Entry]:
+        """Everyone in the order of service as it looks now: by due time, the followers one patience apart."""
+        patience_s = self.policy.patience_s
+        heap = [
+            (entry.due_s, entry.seq, entry, rest)
+            for queue in self.queues.values()
+            for line in queue.lines.values()
+            for rest in [line.waiting()]
+            for entry in [next(rest)]
+        ]
+        heapq.heapify(heap)
+        while heap:
+            due_s, _, entry, rest = heap[0]
+            yield entry
+            if (follower := next(rest, None)) is None:
+                heapq.heappop(heap)
+            else:
+                heapq.heapreplace(heap, (due_s + patience_s[entry.ticket.priority], follower.seq, follower, rest))
+
+    def place(self, entry: Entry) -> tuple[int, int]:
+        """How many go before it in its line, and of its model, in the same order."""
+        patience_s, own_name, queue = self.policy.patience_s, (entry.ticket.priority, entry.ticket.key), entry.queue
+        own = queue.lines[own_name]
+        behind = next(i for i, other in enumerate(own.waiting()) if other is entry)
+        due_s = own.entries[0].due_s + behind * patience_s[entry.ticket.priority]
+        position = behind
+        for name, line in queue.lines.items():
+            lead_s = due_s - line.entries[0].due_s
+            if name != own_name and lead_s >= 0:
+                position += min(len(line.entries) - line.gone, int(lead_s / max(patience_s[name[0]], 1.0)) + 1)
+        return behind, position
+
+    def reprice(self) -> None:
+        """The shares of the waiting have changed: sort the firsts anew. Their due times stay."""
+        for queue in self.queues.values():
+            queue.firsts.clear()
+            for line in queue.lines.values():
+                self._file(line.entries[0])
+
+    def _become_first(self, entry: Entry, now_s: float) -> None:
+        ticket = entry.ticket
+        patience_s = self.policy.patience_s[ticket.priority]
+        entry.due_s = now_s + patience_s + min(patience_s, self.accounts[ticket.priority].lead_s(entry.account))
+        entry.bound_base_s = entry.due_s - self.lost_s
+        self._file(entry)
+
+    def _file(self, entry: Entry) -> None:
+        queue = entry.queue
+        heap = queue.firsts.setdefault((entry.ticket.priority, entry.share), [])
+        heapq.heappush(heap, (entry.due_s, entry.seq, entry))
+        if len(heap) > 2 * len(queue.lines) + 64:  # most of them gone, without ever having been on top
+            heap[:] = [item for item in heap if item[2].is_waiting]
+            heapq.heapify(heap)
+
+    @staticmethod
+    def _forget_later(line: Line) -> None:
+        """Those that went from the middle are swept out when they are the majority: constant time each."""
+        line.gone += 1
+        if line.gone > len(line.entries) // 2 + 16:
+            line.entries = deque(line.waiting())
+            line.gone = 0

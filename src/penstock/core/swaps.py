@@ -1,0 +1,240 @@
+"""Which model is loaded next, and who must leave for it: decided anew at every fact.
+
+A model that is wanted and not resident is loaded, looked at in this order,
+
+    due     because one of its requests is past its due time: nothing else may take its room;
+    free    because it fits beside the residents;
+    worth   because its waiting weight per second of the box, its load included, exceeds that of
+            every victim. Where nothing waits it is zero: idle models yield at once, busy ones are
+            served until nobody waits for them.
+
+Victims are the set whose absence is regretted least. Never one that is being started or pinned, nor
+within its *hold*: while requests wait for it, a model keeps its place for some swap round trips, and
+longer while its work exceeds its load time. So two busy models cannot spend their time on loads.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from penstock.core.explain import Obstacle, WaitReason
+from penstock.core.lines import Entry, Room
+from penstock.core.model import HOLDS_MEMORY, Phase, Replica
+from penstock.core.plan import EPSILON, Plan
+from penstock.core.residency import Residency, cheapest_victims
+
+_LEAST_HOLD_S = 0.1
+"""Without it a model could be swapped out in the instant it became ready, before it served anybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A load that is wanted now. Its room is claimed, whether or not anybody may be asked to leave yet."""
+
+    target: str
+    victims: frozenset[str]
+
+
+@dataclass(slots=True)
+class Wishes:
+    """What the operator asked for, beside what requests ask for."""
+
+    loads: dict[str, float] = field(default_factory=dict)  # model -> since when
+    unloads: set[str] = field(default_factory=set)
+    pinned: set[str] = field(default_factory=set)
+    paused: set[str] = field(default_factory=set)
+
+
+class Swaps:
+    """The next loads. `goals()` fills `obstacles` (why the others must wait) and `wake_s` (when to look again)."""
+
+    def __init__(
+        self, plan: Plan, room: Room, replicas: dict[str, Replica], running: dict[str, Entry], wishes: Wishes
+    ) -> None:
+        self.plan = plan
+        self.residency: Residency = plan.residency  # as the readings of free memory show it
+        self.wishes = wishes
+        self.obstacles: dict[str, Obstacle] = {}
+        self.wake_s = math.inf
+        self.loaded_s: dict[str, float] = {}
+        self._room, self._replicas, self._running = room, replicas, running
+        self._promised: set[str] = set()  # those for whom somebody has been stopped
+        self._goals: list[Goal] = []
+        self._future: frozenset[str] = frozenset()  # who will be resident when all goals are reached
+        self._now_s = 0.0
+
+    def goals(self, now_s: float) -> list[Goal]:
+        """Loads to work towards now, the most urgent first."""
+        self._goals, self.obstacles, self.wake_s, self._now_s = [], {}, math.inf, now_s
+        wanted = self._wanted()
+        self._promised &= wanted.keys()
+        if not wanted:
+            return []
+        self._future = frozenset(
+            name for name in self.resident() - self.wishes.unloads if self._replicas[name].phase is not Phase.STOPPING
+        )
+        due = sorted(((due_s, name) for name, due_s in wanted.items() if due_s <= now_s + EPSILON))
+        for _, name in due:
+            self._load_because_due(name)
+        rest = [name for name, due_s in wanted.items() if due_s > now_s + EPSILON]
+        rest = [
+            name
+            for name in sorted(rest, key=lambda name: (name not in self._promised, wanted[name], name))
+            if not self._load_if_free(name)
+        ]
+        for name in sorted(rest, key=lambda name: (-self.density(name), name)):
+            self._load_if_worth(name, wanted[name])
+        self._promised |= {goal.target for goal in self._goals if goal.victims}
+        return self._goals
+
+    def resident(self) -> frozenset[str]:
+        """The launched models that hold memory now, those on their way in and out included."""
+        return frozenset(
+            name
+            for name, replica in self._replicas.items()
+            if replica.model.is_launched and replica.phase in HOLDS_MEMORY
+        )
+
+    def has_room_now(self, target: str) -> bool:
+        """Is everybody gone that had to leave?"""
+        return self.plan.admits(target, self.resident(), self.residency)
+
+    def density(self, name: str) -> float:
+        """Waiting weight per second of the box's time that serving it all would take."""
+        queue = self._room.queues[name]
+        if not queue.count:
+            return 0.0
+        load_s = queue.load_s if name not in self._future else 0.0
+        return queue.weight / max(load_s + queue.backlog_s(), 1e-3)
+
+    def _wanted(self) -> dict[str, float]:
+        """The models to be loaded, and the due time of the first who wants each."""
+        wanted = {}
+        for name, queue in self._room.queues.items():
+            replica = self._replicas[name]
+            if replica.phase is Phase.STOPPED and self.is_wanted(name):
+                if name in self.wishes.paused:
+                    self.obstacles[name] = Obstacle(WaitReason.PAUSED)
+                    continue
+                pinned_s = replica.since_s if name in self.wishes.pinned else math.inf
+                wanted[name] = min(queue.first_due_s(), self.wishes.loads.get(name, math.inf), pinned_s)
+        return wanted
+
+    def is_wanted(self, name: str) -> bool:
+        wishes = self.wishes
+        return bool(self._room.queues[name].count) or name in wishes.loads or name in wishes.pinned
+
+    def _load_because_due(self, name: str) -> None:
+        if self._is_full():
+            self.obstacles[name] = Obstacle(WaitReason.LOADING)
+        elif (victims := self._victims(name)) is not None:
+            self._claim(name, victims)
+        elif (later := self._victims(name, is_eventual=True)) is not None:
+            self._claim(name, frozenset(), later)
+            self._await_hold(name)
+        elif not self.plan.admits(name, frozenset(self.wishes.pinned - {name}), self.residency):
+            self.obstacles[name] = Obstacle(WaitReason.MEMORY)
+        else:
+            self.obstacles[name] = Obstacle(WaitReason.AGED_IN, self._goals[-1].target if self._goals else None)
+
+    def _load_if_free(self, name: str) -> bool:
+        if self._is_full() or not self._has_room(name, frozenset()):
+            return False
+        self._claim(name, frozenset())
+        return True
+
+    def _load_if_worth(self, name: str, due_s: float) -> None:
+        self.wake_s = min(self.wake_s, due_s)
+        self.obstacles[name] = Obstacle(WaitReason.LOADING, wait_until_s=due_s)
+        if self._is_full():
+            return
+        victims = self._victims(name, below=self.density(name))
+        if victims is None:
+            self._await_hold(name)
+        elif self._could_start(name, victims):
+            self._claim(name, victims)
+
+    def _is_full(self) -> bool:
+        loading = sum(replica.phase in (Phase.STARTING, Phase.WAKING) for replica in self._replicas.values())
+        return loading + len(self._goals) >= self.plan.policy.parallel_loads
+
+    def _claim(self, target: str, victims: frozenset[str], later: frozenset[str] = frozenset()) -> None:
+        self._goals.append(Goal(target, victims))
+        self._future = self._future - victims - later | {target}
+        self.obstacles[target] = (
+            Obstacle(WaitReason.DRAINING, min(victims)) if victims else Obstacle(WaitReason.LOADING)
+        )
+
+    def _has_room(self, target: str, leaving: frozenset[str]) -> bool:
+        """Does it fit, and do those who were there before it still fit beside it?"""
+        staying = self._future - leaving
+        return self.plan.admits(target, staying, self.residency) and all(
+            self.plan.admits(goal.target, staying - {goal.target} | {target}, self.residency) for goal in self._goals
+        )
+
+    def _victims(self, target: str, *, below: float = math.inf, is_eventual: bool = False) -> frozenset[str] | None:
+        """The least regretted that make room, now or (`is_eventual`) when their holds are over; None: nobody can."""
+        if self._has_room(target, frozenset()):
+            return frozenset()
+        claimed = {goal.target for goal in self._goals} | self.wishes.pinned
+        able = [
+            name
+            for name in self._future - claimed
+            if is_eventual or (self._may_leave(name, target) and self.density(name) < below)
+        ]
+        costs = {name: self._cost(name, target) for name in able}
+        able.sort(key=lambda name: (costs[name], self.loaded_s.get(name, 0.0), name))
+        return cheapest_victims(able, [costs[name] for name in able], lambda leaving: self._has_room(target, leaving))
+
+    def _may_leave(self, name: str, target: str) -> bool:
+        is_there = self._replicas[name].phase in (Phase.READY, Phase.DRAINING)
+        return is_there and self._hold_end_s(name, target) <= self._now_s + EPSILON
+
+    def _hold_end_s(self, name: str, target: str) -> float:
+        """Until when it may not be asked to leave for the target."""
+        policy, queue, other = self.plan.policy, self._room.queues[name], self._room.queues[target]
+        loaded_s = self.loaded_s.get(name, -math.inf)
+        least_s = loaded_s + queue.model.min_resident_s
+        if not queue.count:
+            return least_s
+        times = policy.hold_high if other.best_class() < queue.best_class() else policy.hold
+        if queue.backlog_s() > queue.load_s:
+            times *= policy.hold_stretch
+        return max(loaded_s + max(times * (queue.load_s + other.load_s), _LEAST_HOLD_S), least_s)
+
+    def _await_hold(self, target: str) -> None:
+        """Look again when the next hold ends."""
+        ends = [
+            (end_s, name)
+            for name in self._future - {target}
+            if (end_s := self._hold_end_s(name, target)) > self._now_s + EPSILON
+        ]
+        if ends:
+            end_s, name = min(ends)
+            self.wake_s = min(self.wake_s, end_s)
+            self.obstacles[target] = Obstacle(WaitReason.HOLD, name, end_s)
+
+    def _cost(self, name: str, target: str) -> float:
+        """What it costs if `name` makes way: the waiting of those who come, of those who wait, and the drain."""
+        policy, queue, other = self.plan.policy, self._room.queues[name], self._room.queues[target]
+        away_s = other.load_s + min(other.backlog_s(), policy.hold_high * other.load_s) + queue.load_s
+        demand = sum(
+            queue.demand(priority, self._now_s, policy.demand_memory_s) * policy.weight[priority]
+            for priority in range(3)
+        )
+        drain_s = len(self._replicas[name].running) * self._room.service_s(queue)
+        return demand * away_s * away_s / 2 + queue.weight * away_s + drain_s
+
+    def _could_start(self, name: str, victims: frozenset[str]) -> bool:
+        """Would its pool let one of its requests run once the victims have drained?"""
+        queue = self._room.queues[name]
+        pool = next((pool for pool in self.plan.pools if pool.name == queue.model.pool), None)
+        if pool is None:
+            return True
+        others = sum(
+            entry.share
+            for entry in self._running.values()
+            if entry.queue.model.pool == pool.name and entry.queue.model.name not in victims
+        )
+        return others + min(entry.share for entry in queue.heads()) <= pool.budget + EPSILON
