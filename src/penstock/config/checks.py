@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from penstock.config.commands import PID, PORT, argv
 from penstock.config.faults import Fault, Findings, did_you_mean, listed
+from penstock.config.plan import plan
 from penstock.config.positions import Node
 from penstock.config.schema import ModelSettings, Settings
 from penstock.config.values import Residency
@@ -130,10 +131,13 @@ def _references(check: Check) -> None:
             check.fault(at, f"the unknown pool `{model.pool}`", "a name under `pools`", did_you_mean(model.pool, pools))
         if model.cost is not None:
             _cost(check, node.members.get("cost", node), model.cost, model.pool)
-        for device, amount in node.members.get("memory", node.made({})).members.items():
+        memory = node.members.get("memory", node.made({}))
+        for device, amount in memory.members.items():
             if device not in devices:
                 expected, suggestion = "a name under `devices`", did_you_mean(device, devices)
                 check.fault(amount, f"the unknown device `{device}`", expected, suggestion)
+        if isinstance(model.memory, int) and len(devices) > 1:
+            check.fault(memory, "a size that does not say where", f"a mapping from {listed(devices)} to sizes")
 
 
 def _cost(check: Check, at: Node, cost: float, pool: str | None) -> None:
@@ -214,6 +218,18 @@ def _priorities(check: Check) -> None:
         check.fault(check.section("priorities"), found, "high above normal")
 
 
+def _room(check: Check) -> None:
+    """Each model can be loaded: alone, and beside those that are never stopped. Of sound settings only."""
+    if check.findings.faults or not check.settings.devices:
+        return
+    whole = plan(check.settings, host_memory_bytes=0)
+    for model in whole.models:
+        if fault := whole.fault(model, whole.pinned()):
+            node = check.section("models", model.name)
+            at = node.members.get("memory", node)
+            check.fault(at, f"that it can never be loaded: {fault}", "a model for which there is room")
+
+
 _STEPS: tuple[Callable[[Check], None], ...] = (
-    _ways, _names, _groups, _preload, _references, _commands, _late_macros, _ports, _priorities,
+    _ways, _names, _groups, _preload, _references, _commands, _late_macros, _ports, _priorities, _room,
 )  # fmt: skip

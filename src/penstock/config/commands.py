@@ -6,6 +6,8 @@ import itertools
 import re
 import shlex
 
+from penstock.config.schema import ModelSettings
+
 _SLOT_FLAGS = frozenset({
     "-np", "--parallel", "--n-parallel",  # llama.cpp
     "--max-num-seqs",  # vLLM
@@ -37,3 +39,10 @@ def slots_in(words: tuple[str, ...]) -> int | None:
         if name in _SLOT_FLAGS and text.isascii() and text.isdecimal() and int(text) > 0:
             slots = int(text)
     return slots
+
+
+def declared_slots(model: ModelSettings) -> int | None:
+    """Calls at once that the settings speak of: `parallel`, else the command line; None = they do not say."""
+    if isinstance(model.parallel, int):
+        return model.parallel
+    return slots_in(argv(model.cmd) if model.cmd else model.gguf.args if model.gguf else ())

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from penstock.config import macros
 from penstock.config.checks import examine
-from penstock.config.commands import argv, slots_in
+from penstock.config.commands import argv, declared_slots
 from penstock.config.faults import ConfigError, Fault, Findings, Mark, in_file_order, listed
 from penstock.config.formats import litellm, llama_swap, router_model_custom
 from penstock.config.keys import spelled
 from penstock.config.positions import Node, parse
 from penstock.config.resolve import resolved
-from penstock.config.schema import NATIVE_PORT, ModelSettings, Settings
+from penstock.config.schema import NATIVE_PORT, Settings
 from penstock.config.validate import understood
 
 __all__ = ["FORMATS", "ConfigError", "Fault", "Loaded", "argv", "declared_slots", "load", "loads"]
@@ -65,14 +65,6 @@ def loads(
 ) -> Loaded:
     """Read a text as if it stood in the file `name`; relative paths stay relative. Raises ConfigError."""
     return _loaded(text, name, Surroundings(environ, upstream), format, None)
-
-
-def declared_slots(model: ModelSettings) -> int | None:
-    """Calls at once that the settings speak of: `parallel`, or the command line; None = they do not say."""
-    if isinstance(model.parallel, int):
-        return model.parallel
-    words = argv(model.cmd) if model.cmd else model.gguf.args if model.gguf else ()
-    return slots_in(words)
 
 
 def _text_of(path: Path) -> str:

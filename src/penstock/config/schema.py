@@ -69,11 +69,11 @@ class ModelSettings(Section):
     parallel: v.Slots | None = Field(
         default=None,
         description="Calls the engine serves at once; more wait. Default: read from `cmd` (`-np`, `--max-num-seqs`, "
-        f"…), else asked of the running engine, else {GGUF_SLOTS} for `gguf` and 1 for others.",
+        f"…), else asked of the running engine, else {GGUF_SLOTS} for `gguf`, 1 for `cmd` and no cap for `upstream`.",
     )
     memory: v.Memory | None = Field(
         default=None,
-        description="Memory it takes while loaded. Default: estimated for `gguf`; others fill their device.",
+        description="Memory it takes while loaded. Default: estimated for `gguf`; others are loaded alone.",
     )
     ttl: v.Duration = Field(
         default=0.0, description="Idle time after which it is stopped; 0 = never. Default: the file's `ttl`."

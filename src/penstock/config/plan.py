@@ -1,0 +1,88 @@
+"""What the scheduler needs to know of the settings: slots, footprints, residency, pools and the policy's numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from penstock.config.commands import declared_slots
+from penstock.config.schema import GGUF_SLOTS, ModelSettings, Settings
+from penstock.config.values import UNLIMITED, Residency
+from penstock.core.groups import Group, GroupResidency
+from penstock.core.memory import MemoryResidency
+from penstock.core.model import Device, Model, Pool
+from penstock.core.plan import Plan, Policy
+from penstock.core.residency import Residency as ResidencyPolicy
+
+HOST_DEVICE = "ram"
+"""The one device of a configuration that names none."""
+
+Footprint = tuple[tuple[str, int], ...]
+
+
+def plan(settings: Settings, *, host_memory_bytes: int, footprints: Mapping[str, Footprint] | None = None) -> Plan:
+    """The plan of checked settings. `footprints`: estimates for models that do not say their `memory`."""
+    devices = tuple(Device(name, device.memory) for name, device in settings.devices.items())
+    devices = devices or (Device(HOST_DEVICE, host_memory_bytes),)
+    estimates = footprints or {}
+    models = tuple(_model(name, model, devices[0].name, estimates.get(name)) for name, model in settings.models.items())
+    return Plan(
+        models=models,
+        residency=_residency(settings, devices, models),
+        pools=tuple(Pool(name, pool.budget, pool.exclusive) for name, pool in settings.pools.items()),
+        policy=_policy(settings),
+        max_resident=settings.max_resident,
+        max_waiting=settings.limits.waiting,
+    )
+
+
+def _model(name: str, model: ModelSettings, device: str, estimate: Footprint | None) -> Model:
+    return Model(
+        name=name,
+        slots=slots(model),
+        footprint=_footprint(model, device, estimate),
+        is_launched=model.upstream is None,
+        is_pinned=model.pin,
+        ttl_s=model.ttl or None,
+        pool=model.pool,
+        cost=model.cost,
+        max_queue=model.max_queue,
+        max_prompt_tokens=model.max_prompt_tokens,
+    )
+
+
+def slots(model: ModelSettings) -> int | None:
+    """Calls at once until the engine itself was asked; None = no cap."""
+    if model.parallel == UNLIMITED:
+        return None
+    declared = declared_slots(model)
+    if declared is not None:
+        return declared
+    if model.upstream is not None:
+        return None
+    return GGUF_SLOTS if model.gguf is not None else 1
+
+
+def _footprint(model: ModelSettings, device: str, estimate: Footprint | None) -> Footprint | None:
+    if model.upstream is not None:
+        return ()
+    if model.memory is None:
+        return estimate
+    return tuple(model.memory.items()) if isinstance(model.memory, dict) else ((device, model.memory),)
+
+
+def _residency(settings: Settings, devices: tuple[Device, ...], models: tuple[Model, ...]) -> ResidencyPolicy:
+    if settings.residency is Residency.MEMORY:
+        return MemoryResidency(devices, models)
+    return GroupResidency(
+        Group(name, frozenset(group.members), group.swap, group.exclusive, group.persistent)
+        for name, group in settings.groups.items()
+    )
+
+
+def _policy(settings: Settings) -> Policy:
+    classes = (settings.priorities.high, settings.priorities.normal, settings.priorities.low)
+    return Policy(
+        patience_s=(classes[0].patience_s, classes[1].patience_s, classes[2].patience_s),
+        weight=(classes[0].weight, classes[1].weight, classes[2].weight),
+        call_limit_s=settings.limits.call,
+    )
