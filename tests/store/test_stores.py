@@ -1,0 +1,133 @@
+"""What every store promises, asked of each of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from penstock.core.record import CallRecord
+from penstock.store.base import Checkpoint, Store
+from penstock.store.segments import BadLine
+from penstock.store.sqlite import SqliteStore
+from tests.store.some_calls import a_full_call, an_open_call, ended
+
+HERE = Checkpoint("g", "00000001-b1.jsonl", 100)
+
+STORES: dict[str, Callable[[Path], Store]] = {"sqlite": lambda folder: SqliteStore(folder / "penstock.db")}
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    store = STORES[request.param](tmp_path)
+    store.prepare()
+    yield store
+    store.close()
+
+
+def fields_of(record: CallRecord | None) -> dict[str, object]:
+    assert record is not None
+    return dataclasses.asdict(record)
+
+
+def test_a_record_comes_back_as_it_went_in(store: Store) -> None:
+    for call in (a_full_call("full"), ended(an_open_call("bare")), an_open_call("open")):
+        assert store.upsert([call], [], HERE) == 0
+        assert fields_of(store.get(call.id)) == fields_of(call)
+    assert store.count() == 3
+    assert store.get("nobody") is None
+
+
+def test_unknown_stays_unknown_and_zero_stays_zero(store: Store) -> None:
+    call = ended(an_open_call())
+    call.prompt_tokens, call.completion_tokens, call.streamed = None, 0, False
+    store.upsert([call], [], HERE)
+    found = store.get("c1")
+    assert found is not None
+    assert (found.prompt_tokens, found.completion_tokens, found.streamed, found.caused_load) == (None, 0, False, None)
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "in several"])
+def test_the_last_line_of_an_open_call_wins_and_its_end_is_final(store: Store, *, together: bool) -> None:
+    first, second, last = an_open_call(), an_open_call(), ended(an_open_call())
+    second.model = last.model = "m"
+    late = ended(an_open_call(), "upstream_error")
+    lines = [first, second, last, late, first]
+    for batch in [lines] if together else [[line] for line in lines]:
+        store.upsert(batch, [], HERE)
+    assert fields_of(store.get("c1")) == fields_of(last)
+    assert store.count() == 1
+
+
+def test_the_same_batch_twice_changes_nothing(store: Store) -> None:
+    batch = [an_open_call("open"), ended(an_open_call("ended"))]
+    for _ in range(2):
+        store.upsert(batch, [], HERE)
+    assert store.count() == 2
+    assert [fields_of(store.get(call.id)) for call in batch] == [fields_of(call) for call in batch]
+
+
+def test_a_restart_ends_what_earlier_boots_of_this_gateway_left_open_and_nothing_else(store: Store) -> None:
+    mine, before, others = (
+        an_open_call("mine", boot_id="b2"),
+        an_open_call("before"),
+        an_open_call("others", gateway_id="h"),
+    )
+    done = ended(an_open_call("done"))
+    store.upsert([mine, before, others, done], [], HERE)
+    assert store.interrupt_open("g", but_not_boot="b2") == 1
+    assert fields_of(store.get("before")) == fields_of(dataclasses.replace(before, outcome="interrupted"))
+    for untouched in (mine, others, done):
+        assert fields_of(store.get(untouched.id)) == fields_of(untouched)
+
+
+def test_an_end_that_turns_up_later_beats_the_guess_that_there_was_none(store: Store) -> None:
+    store.upsert([an_open_call()], [], HERE)
+    store.interrupt_open("g", but_not_boot="b2")
+    store.upsert([an_open_call()], [], HERE)
+    assert fields_of(store.get("c1"))["outcome"] == "interrupted"
+    store.upsert([ended(an_open_call())], [], HERE)
+    assert fields_of(store.get("c1")) == fields_of(ended(an_open_call()))
+
+
+def test_rows_that_the_tables_refuse_are_set_aside_and_the_others_are_kept(store: Store) -> None:
+    ended_when, too_many = ended(an_open_call("ended_when")), ended(an_open_call("too_many"))
+    ended_when.done_s, too_many.prompt_tokens = None, 1 << 63
+    still_open = an_open_call("still_open")
+    still_open.done_s = 1.0
+    batch = [an_open_call("first"), ended_when, too_many, still_open, an_open_call("last")]
+    assert store.upsert(batch, [], HERE) == 3
+    assert (store.count(), store.count_poisoned()) == (2, 3)
+    assert store.checkpoints("g") == {HERE.segment: 100}
+
+
+def test_bad_lines_are_kept_with_the_batch_they_were_in(store: Store) -> None:
+    assert store.upsert([], [BadLine(HERE.segment, 7, "no json", "\\xff")], HERE) == 1
+    assert store.count_poisoned() == 1
+
+
+def test_a_checkpoint_moves_with_its_rows_and_is_forgotten_with_its_segment(store: Store) -> None:
+    store.upsert([], [], HERE)
+    store.upsert([], [], dataclasses.replace(HERE, offset=200))
+    store.upsert([], [], dataclasses.replace(HERE, segment="next", offset=5))
+    store.upsert([], [], dataclasses.replace(HERE, gateway_id="h"))
+    assert store.checkpoints("g") == {HERE.segment: 200, "next": 5}
+    store.forget("g", [HERE.segment])
+    assert (store.checkpoints("g"), store.checkpoints("h")) == ({"next": 5}, {HERE.segment: 100})
+
+
+def test_the_latest_come_newest_first(store: Store) -> None:
+    calls = [an_open_call(f"c{number}") for number in range(3)]
+    for moment, call in zip((2.0, 3.0, 1.0), calls, strict=True):
+        call.received_at = moment
+    store.upsert(calls, [], HERE)
+    assert [record.id for record in store.latest(2)] == ["c1", "c0"]
+
+
+def test_preparing_twice_keeps_what_is_there(store: Store) -> None:
+    store.upsert([an_open_call()], [], HERE)
+    store.prepare()
+    store.settle()
+    assert store.count() == 1
