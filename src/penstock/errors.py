@@ -102,6 +102,12 @@ class ForeignOrigin(GatewayError):
     status, code, outcome, is_retry_useful = 403, "foreign_origin", "rejected_forbidden", False
 
 
+class LoopbackOnly(GatewayError):
+    """{path} is answered to this machine only while no keys are configured."""
+
+    status, code, outcome, is_retry_useful = 403, "loopback_only", "rejected_forbidden", False
+
+
 class Unadmittable(GatewayError):
     """`{model}` can never be served by this configuration: {reason}."""
 

@@ -19,7 +19,16 @@ from collections.abc import Iterator
 
 from penstock.core.actions import Action, Cancel, Refuse, Start, Stop, WakeAt
 from penstock.core.admission import Desk
-from penstock.core.explain import NOT_WAITING, OUTSIDE_THE_BOUND, Wait, WaitReason, estimate_s, obstacle_of, turn_s
+from penstock.core.explain import (
+    NOT_WAITING,
+    OUTSIDE_THE_BOUND,
+    Obstacle,
+    Wait,
+    WaitReason,
+    estimate_s,
+    obstacle_of,
+    turn_s,
+)
 from penstock.core.lines import Entry, Queue, Room
 from penstock.core.model import Model, Phase, Replica, Ticket
 from penstock.core.plan import EPSILON, Plan, Policy
@@ -222,6 +231,17 @@ class Scheduler:
         expected_s = estimate_s(replica, queue.load_s, self._room.service_s(queue), position, why.wait_until_s, now_s)
         bound_s = max(0.0, self._bound_s(first, behind) - now_s)
         return Wait(why.reason, why.wait_for, why.wait_until_s, position, expected_s, bound_s)
+
+    def reasons(self) -> dict[str, WaitReason]:
+        """For each model that somebody waits for: why the one who is first does."""
+        return {name: self._why(queue).reason for name, queue in self._room.queues.items() if queue.count}
+
+    def _why(self, queue: Queue) -> Obstacle:
+        first = min(queue.heads(), key=lambda entry: entry.due_s)
+        name = queue.model.name
+        return obstacle_of(
+            self.replicas[name], queue.load_s, self._desk.obstacle(first), self._swaps.obstacles.get(name)
+        )
 
     def waiting(self) -> Iterator[Ticket]:
         """Everyone who waits, in the order of service as it looks now. Take what you need before the next fact."""

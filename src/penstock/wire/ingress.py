@@ -81,6 +81,7 @@ class Doors:
     max_head_bytes: int
     max_head_fields: int
     max_body_bytes: int
+    max_connections: int
     malformed: int = 0  # requests that were not HTTP; a counter, because they are no calls
     connections: set[Ingress] = field(default_factory=set)
 
@@ -124,12 +125,14 @@ class Ingress(HttpToolsProtocol):
         self._is_refused = False
         self._is_closed_cleanly = False
         self.is_write_paused = False
-        self.quiet_since_s = monotonic()
+        self.quiet_since_s = self.head_since_s = monotonic()
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if len(self.doors.connections) >= self.doors.max_connections:
+            transport.abort()  # one more would cost those that are being served
         self._writer = ReplyWriter(self.doors.outbox, transport)
         self.doors.connections.add(self)
 
@@ -149,6 +152,8 @@ class Ingress(HttpToolsProtocol):
             return
         self.quiet_since_s = monotonic()
         if self._is_head_open:
+            if not self._head_bytes:
+                self.head_since_s = self.quiet_since_s
             self._head_bytes += len(data)
         try:
             self.parser.feed_data(data)
@@ -186,6 +191,11 @@ class Ingress(HttpToolsProtocol):
     def is_idle(self) -> bool:
         """No request is being read or served."""
         return self._current is None and (self.cycle is None or self.cycle.response_complete)
+
+    @property
+    def is_reading_head(self) -> bool:
+        """A request has begun, and its head is not complete."""
+        return self._is_head_open and self._head_bytes > 0
 
     # httptools, as uvicorn's class is called by it
 

@@ -1,0 +1,138 @@
+"""`penstock serve`: from the command line to a running gateway, and down again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvloop
+
+from penstock.cli.found import found_on_this_machine
+from penstock.config.faults import ConfigError
+from penstock.config.load import NATIVE, Loaded, load, loads
+from penstock.config.schema import Settings
+from penstock.discovery.machine import host_memory_bytes
+from penstock.launch.footprints import estimated_footprints
+from penstock.runtime.gateway import Gateway, GatewayOptions
+from penstock.runtime.state_dir import StateDirInUse, default_state_dir
+from penstock.web.app import create_app
+from penstock.wire.listen import Address, parse_address
+
+FAILED, USAGE, BAD_CONFIGURATION = 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """The command line."""
+
+    config: Path | None = None
+    listen: tuple[str, ...] = ()
+    upstream: str | None = None
+    state_dir: Path | None = None
+    format: str | None = None
+    models_dir: Path | None = None
+
+
+def serve(options: ServeOptions) -> int:
+    """Serve until SIGINT or SIGTERM; gives the exit code."""
+    environ = dict(os.environ)
+    state_dir = options.state_dir or default_state_dir(environ)
+    try:
+        loaded = _configuration(options, state_dir, environ)
+        addresses = _addresses(options, loaded)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return BAD_CONFIGURATION
+    except ValueError as error:
+        print(f"penstock: {error}", file=sys.stderr)
+        return USAGE
+    settings = loaded.settings
+    if options.state_dir is None and settings.state_dir is not None:
+        state_dir = Path(settings.state_dir)
+    logging.basicConfig(
+        level=settings.log_level.value.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    for warning in loaded.warnings:
+        logging.getLogger("penstock.config").warning("%s", warning)
+    folder = None if loaded.path is None else loaded.path.absolute().parent
+    gateway = GatewayOptions(
+        settings, addresses, state_dir, environ, folder, host_memory_bytes(), estimated_footprints(settings)
+    )
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(gateway, loaded))
+
+
+async def _run(options: GatewayOptions, loaded: Loaded) -> int:
+    try:
+        gateway = Gateway(options, create_app)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, gateway.stop)
+        await gateway.serve(lambda running: _greet(running, loaded))
+    except (StateDirInUse, OSError) as error:
+        print(f"penstock: {error.strerror if isinstance(error, OSError) else error}", file=sys.stderr)
+        return FAILED
+    return 0
+
+
+def _configuration(options: ServeOptions, state_dir: Path, environ: dict[str, str]) -> Loaded:
+    """The file named, the file found, or what is found on the machine. Raises ConfigError."""
+    path = options.config or _usual_place(environ)
+    if path is not None:
+        return load(path, environ=environ, upstream=options.upstream, format=options.format)
+    text = found_on_this_machine(state_dir, environ, options.models_dir)
+    return loads(text, name="what was found on this machine", environ=environ)
+
+
+def _usual_place(environ: dict[str, str]) -> Path | None:
+    base = environ.get("XDG_CONFIG_HOME", "")
+    home = Path(base) if base.startswith("/") else Path(environ.get("HOME", "/")) / ".config"
+    for path in (Path("penstock.yaml"), home / "penstock" / "config.yaml"):
+        if path.is_file():
+            return path
+    return None
+
+
+def _addresses(options: ServeOptions, loaded: Loaded) -> tuple[Address, ...]:
+    """Command line beats file beats the format's own port. Raises ValueError."""
+    if options.listen:
+        return tuple(parse_address(text) for text in options.listen)
+    everywhere = "127.0.0.1" if loaded.format == NATIVE else "0.0.0.0"  # noqa: S104 - what those systems' users rely on
+    if loaded.settings.listen:
+        return tuple(parse_address(text, default_host=everywhere) for text in loaded.settings.listen)
+    return (Address("127.0.0.1", loaded.default_port),)
+
+
+def _greet(gateway: Gateway, loaded: Loaded) -> None:
+    """What a person needs to know to use it."""
+    for address in gateway.options.addresses:
+        if not address.is_loopback:
+            logging.getLogger("penstock.gateway").warning(
+                "open_to_network address=%s: no keys are configured, so anybody who can reach it can use the models; "
+                "the page, logs and control are answered to this machine only", address.host
+            )  # fmt: skip
+    print(f"\nPenstock is serving {_count(gateway.settings)} on {gateway.address}")
+    print(f"  dashboard  {gateway.address}/")
+    if example := _example(gateway.settings):
+        print(f"  try it     curl {gateway.address}/v1/chat/completions -d '{example}'")
+    print("  stop it    Ctrl-C\n", flush=True)
+
+
+def _count(settings: Settings) -> str:
+    names = list(settings.models)
+    if not names:
+        return "no models yet (add some to a penstock.yaml, see docs/configuration.md)"
+    shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+    return f"{len(names)} model{'s' if len(names) > 1 else ''} ({shown})"
+
+
+def _example(settings: Settings) -> str | None:
+    for name in settings.models:
+        if "embed" not in name.lower() and "rerank" not in name.lower() and "'" not in name and '"' not in name:
+            return f'{{"model":"{name}","messages":[{{"role":"user","content":"Hello"}}]}}'
+    return None

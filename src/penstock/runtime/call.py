@@ -1,0 +1,206 @@
+"""One call's life as the record tells it: opened once, closed once, and its slot given back once.
+
+No bytes pass here; that is the relay's work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from penstock.core.message import CallFacts, Head, Headers, Usage
+from penstock.core.model import Ticket
+from penstock.core.priority import Thresholds, granted
+from penstock.core.record import CallPhase, Outcome
+from penstock.core.scheduler import WaitReason
+from penstock.runtime.caller import read_caller
+from penstock.runtime.catalog import Catalog
+from penstock.runtime.dispatcher import Dispatcher, Waiter
+from penstock.runtime.recorder import Recorder
+from penstock.wire.upstream import Pool
+
+
+class EngineView(Protocol):
+    """A replica as a call needs it: where to connect, and what it last printed."""
+
+    pool: Pool | None
+
+    def log_tail(self) -> str: ...
+
+
+class Interruptible(Protocol):
+    """An open call, as the sweeper and the live page see it."""
+
+    @property
+    def call(self) -> Call: ...
+
+    def check_limits(self, now_s: float) -> None: ...
+    def interrupt(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimits:
+    """Seconds: from a call's slot to its last byte, and of silence between two bytes of an engine."""
+
+    call_s: float
+    idle_s: float
+
+
+@dataclass(slots=True, eq=False)
+class CallContext:
+    """What all calls of a gateway share."""
+
+    catalog: Catalog
+    dispatcher: Dispatcher
+    recorder: Recorder
+    engines: dict[str, EngineView]
+    clock: Callable[[], float]
+    limits: CallLimits
+    thresholds: Thresholds
+    checks_host: bool
+    allowed_origins: tuple[str, ...]
+    active: dict[str, Interruptible] = field(default_factory=dict)  # open calls by id, oldest first
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def forget(self, record_id: str) -> None:
+        """The call is closed."""
+        del self.active[record_id]
+        if not self.active:
+            self._idle.set()
+
+    async def until_idle(self) -> None:
+        """Return when no call is open."""
+        while self.active:
+            self._idle.clear()
+            await self._idle.wait()
+
+
+class Call:
+    """One client request from its first byte to its closed record."""
+
+    __slots__ = ("_has_slot", "_model", "_wait_began", "caller", "context", "opened_s", "phase", "record")
+
+    def __init__(self, context: CallContext, head: Head, dialect: str) -> None:
+        self.context = context
+        self.caller = caller = read_caller(head)
+        self.phase = CallPhase.READING
+        self.opened_s = context.clock()
+        self._has_slot = False
+        self._model = ""
+        self._wait_began: dict[str, float] = {}
+        path = head.path.decode("latin-1")
+        self.record = record = context.recorder.open(head.method.decode("ascii"), path, dialect, head.client_address)
+        record.client_request_id = caller.request_id
+        record.key_fingerprint = caller.fingerprint
+        record.workload = caller.workload
+        record.session = caller.session
+        if caller.retry_count is not None and caller.retry_count.isdigit():
+            record.retry_count = int(caller.retry_count)
+
+    def now_s(self) -> float:
+        """Seconds since the call was opened."""
+        return self.context.clock() - self.opened_s
+
+    @property
+    def is_done(self) -> bool:
+        return self.phase is CallPhase.DONE
+
+    # Waiting.
+
+    def enter(self, model: str, facts: CallFacts, waiter: Waiter) -> None:
+        """Ask for a slot. What follows is the waiter's `admitted` or `refused`, at once or later."""
+        context, record = self.context, self.record
+        record.model = self._model = model
+        record.streamed = facts.is_stream
+        record.prompt_tokens_estimated = facts.prompt_tokens
+        record.workload = record.workload or facts.workload
+        asked = self.caller.priority
+        record.priority_asked = asked if asked is not None else None if facts.priority is None else str(facts.priority)
+        priority = granted(asked, facts.priority, context.thresholds)
+        record.priority = priority.name.lower()
+        now_s = context.clock()
+        record.enqueued_s = now_s - self.opened_s
+        self._wait_began = context.dispatcher.wait_clock.read(model)
+        self.phase = CallPhase.QUEUED
+        ticket = Ticket(record.id, model, record.key_fingerprint or "", now_s, priority, facts.prompt_tokens)
+        context.dispatcher.enter(ticket, waiter)
+        if self.phase is CallPhase.QUEUED:
+            record.position_at_entry = context.dispatcher.explain(record.id).position
+
+    def take_slot(self, replica_id: str) -> None:
+        """It was admitted: the slot is the call's until `leave`."""
+        self.record.admitted_s = self.now_s()
+        self.record.engine = replica_id
+        self._has_slot = True
+        self.note_wait()
+        self.phase = CallPhase.SENT
+
+    def note_wait(self) -> None:
+        """The wait is over, however it ended: keep how long it took for which reason."""
+        record, dispatcher = self.record, self.context.dispatcher
+        waited_s = self.now_s() - (record.enqueued_s or 0.0)
+        record.wait_reasons = dispatcher.wait_clock.since(self._model, self._wait_began, waited_s)
+        record.waited_for_load = "loading" in record.wait_reasons
+
+    def is_waiting_for_load(self) -> bool:
+        if self.phase is not CallPhase.QUEUED:
+            return False
+        return self.context.dispatcher.explain(self.record.id).reason is WaitReason.LOADING
+
+    # Ends.
+
+    def leave(self) -> None:
+        """Give back what the call holds, in the queue or in an engine. Idempotent."""
+        dispatcher = self.context.dispatcher
+        if self._has_slot:
+            self._has_slot = False
+            dispatcher.leave(self.record.id, busy_s=self.now_s() - (self.record.admitted_s or 0.0))
+        elif self.phase is CallPhase.QUEUED and dispatcher.is_waiting(self.record.id):
+            self.note_wait()
+            dispatcher.leave(self.record.id)
+
+    def close(self, outcome: Outcome) -> None:
+        """The record is complete. Once."""
+        self.phase = CallPhase.DONE
+        self.context.forget(self.record.id)
+        self.context.recorder.close(self.record, outcome, self.now_s())
+
+    def keep_usage(self, usage: Usage) -> None:
+        record = self.record
+        record.token_source = usage.source.value
+        record.prompt_tokens = usage.prompt_tokens
+        record.cached_tokens = usage.cached_tokens
+        record.completion_tokens = usage.completion_tokens
+        record.reasoning_tokens = usage.reasoning_tokens
+        record.drafted_tokens = usage.drafted_tokens
+        record.accepted_tokens = usage.accepted_tokens
+        record.engine_prompt_ms = usage.engine_prompt_ms
+        record.engine_decode_ms = usage.engine_decode_ms
+        record.finish_reason = usage.finish_reason
+
+    # Saying who is who.
+
+    def identity(self) -> Headers:
+        """Headers that let a caller find the record."""
+        record_id = self.record.id.encode("ascii")
+        request_id = self.caller.request_id
+        return [
+            (b"x-request-id", request_id.encode("ascii") if request_id else record_id),
+            (b"x-penstock-id", record_id),
+        ]
+
+    def reply_headers(self) -> bytes:
+        """The same and what the wait was, as complete header lines."""
+        record = self.record
+        queue_ms = 1000 * ((record.admitted_s or 0.0) - (record.enqueued_s or 0.0))
+        load_ms = 1000 * record.wait_reasons.get("loading", 0.0)
+        model = self._model
+        if not (model.isascii() and model.isprintable()):
+            model = model.encode("unicode_escape").decode("ascii")
+        return (
+            f"x-request-id: {self.caller.request_id or record.id}\r\nx-penstock-id: {record.id}\r\n"
+            f"x-penstock-model: {model}\r\nx-penstock-queue-ms: {queue_ms:.0f}\r\n"
+            f"x-penstock-load-ms: {load_ms:.0f}\r\nx-penstock-position: {record.position_at_entry or 0}\r\n"
+        ).encode("ascii")

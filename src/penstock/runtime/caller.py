@@ -1,0 +1,75 @@
+"""What the head of a request says about who calls and what they ask of the gateway."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from dataclasses import dataclass
+
+from penstock.core.message import Head
+
+MAX_LABEL_CHARACTERS = 128
+
+_FIELDS: dict[bytes, str] = {
+    b"host": "host",
+    b"origin": "origin",
+    b"x-request-id": "request_id",
+    b"x-request-priority": "priority",
+    b"x-penstock-workload": "workload",
+    b"x-overlaat-workload": "workload",
+    b"x-session-id": "session",
+    b"x-litellm-session-id": "session",
+    b"x-stainless-retry-count": "retry_count",
+}
+_CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key"})
+
+
+@dataclass(slots=True)
+class Caller:
+    """Everything that a head can say to the gateway itself. None = it did not say, or said nonsense."""
+
+    fingerprint: str | None = None  # the first eight hex digits of SHA-256 of the key that was shown
+    host: str | None = None
+    origin: str | None = None
+    request_id: str | None = None
+    priority: str | None = None
+    workload: str | None = None
+    session: str | None = None
+    retry_count: str | None = None
+
+
+def read_caller(head: Head) -> Caller:
+    """One pass over the headers; the first of a repeated header counts."""
+    caller = Caller()
+    for name, value in head.headers:
+        lower = name.lower()
+        if lower in _CREDENTIALS:
+            if caller.fingerprint is None:
+                caller.fingerprint = fingerprint(value)
+        elif (field := _FIELDS.get(lower)) is not None and getattr(caller, field) is None:
+            setattr(caller, field, _label(value))
+    return caller
+
+
+def fingerprint(value: bytes) -> str | None:
+    """Of a header that shows a key: a bearer token, the password of Basic, or the value itself."""
+    scheme, _, rest = value.strip().partition(b" ")
+    if scheme.lower() == b"bearer":
+        secret = rest.strip()
+    elif scheme.lower() == b"basic":
+        try:
+            secret = base64.b64decode(rest, validate=True).partition(b":")[2]
+        except binascii.Error:
+            return None
+    else:
+        secret = value.strip()
+    return hashlib.sha256(secret).hexdigest()[:8] if secret else None
+
+
+def _label(value: bytes) -> str | None:
+    """Printable ASCII of a bounded length; anything else is nobody's label."""
+    if not 0 < len(value) <= MAX_LABEL_CHARACTERS:
+        return None
+    text = value.decode("latin-1")
+    return text if text.isascii() and text.isprintable() else None

@@ -1,0 +1,159 @@
+"""The scheduler's only owner: turns facts into decisions, and decisions into deeds.
+
+Every method is a plain function on the loop's thread that never waits; that, not a lock, is
+what makes it safe. Deeds that a decision asks for may report new facts at once: these are
+decided on too, but their deeds queue up behind the ones still to be done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from penstock.core.actions import Action, Admit, Cancel, Refuse, Start, Stop, WakeAt
+from penstock.core.model import Replica, Ticket
+from penstock.core.scheduler import Scheduler, Wait
+from penstock.errors import GatewayError, ShuttingDown
+from penstock.runtime.waiting import WaitClock
+
+
+class Waiter(Protocol):
+    """Who is told what became of a ticket: one of the two, once."""
+
+    def admitted(self, replica_id: str, now_s: float) -> None:
+        """It has a slot, until `leave`."""
+
+    def refused(self, error: GatewayError, now_s: float) -> None: ...
+
+
+class Engine(Protocol):
+    """A replica's process, as far as decisions reach it. Neither method waits."""
+
+    def start(self, generation: int) -> None: ...
+    def stop(self) -> None: ...
+
+
+class Dispatcher:
+    """The only door to a slot."""
+
+    def __init__(self, scheduler: Scheduler, engines: dict[str, Engine], clock: Callable[[], float]) -> None:
+        self.on_change: Callable[[], None] = lambda: None
+        self.wait_clock = WaitClock(scheduler)
+        self._scheduler = scheduler
+        self._engines = engines
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._waiters: dict[str, Waiter] = {}
+        self._todo: deque[Action] = deque()
+        self._is_acting = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_closed = False
+
+    # For calls.
+
+    def enter(self, ticket: Ticket, waiter: Waiter) -> None:
+        """Ask for a slot. The waiter may be told before this returns."""
+        if self._is_closed:
+            waiter.refused(ShuttingDown(retry_after_s=5), self._clock())
+            return
+        self._waiters[ticket.id] = waiter
+        self._act(self._scheduler.arrive(ticket, ticket.arrived_s))
+
+    def leave(self, ticket_id: str, *, busy_s: float | None = None) -> None:
+        """The call is over, whatever it was doing: queued, loading, running, answered. Idempotent."""
+        self._waiters.pop(ticket_id, None)
+        self._act(self._scheduler.leave(ticket_id, self._clock(), busy_s=busy_s))
+
+    def is_waiting(self, ticket_id: str) -> bool:
+        return ticket_id in self._waiters
+
+    def explain(self, ticket_id: str) -> Wait:
+        return self._scheduler.explain(ticket_id, self._clock())
+
+    # For engines: facts, each idempotent, each about one generation.
+
+    def engine_ready(self, replica_id: str, generation: int, load_s: float) -> None:
+        self._act(self._scheduler.replica_ready(replica_id, generation, self._clock(), load_s=load_s))
+
+    def engine_failed(self, replica_id: str, generation: int, reason: str, *, is_final: bool) -> None:
+        self._act(
+            self._scheduler.replica_failed(replica_id, generation, self._clock(), reason=reason, is_final=is_final)
+        )
+
+    def engine_gone(self, replica_id: str, generation: int, reason: str | None) -> None:
+        self._act(self._scheduler.replica_gone(replica_id, generation, self._clock(), reason=reason))
+
+    # For operators.
+
+    def load(self, model: str) -> None:
+        self._act(self._scheduler.load(model, self._clock()))
+
+    def unload(self, model: str) -> None:
+        self._act(self._scheduler.unload(model, self._clock()))
+
+    def reset(self, model: str) -> None:
+        self._act(self._scheduler.reset(model, self._clock()))
+
+    @property
+    def replicas(self) -> dict[str, Replica]:
+        return self._scheduler.replicas
+
+    def waiting_count(self, model: str | None = None) -> int:
+        return self._scheduler.waiting_count(model)
+
+    def close(self) -> None:
+        """Refuse everything that waits and everything that comes."""
+        self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        now_s = self._clock()
+        for ticket_id, waiter in list(self._waiters.items()):
+            del self._waiters[ticket_id]
+            self._scheduler.leave(ticket_id, now_s)
+            waiter.refused(ShuttingDown(retry_after_s=5), now_s)
+
+    # Deeds.
+
+    def _act(self, actions: list[Action]) -> None:
+        if self._scheduler.waiting_count() or self.wait_clock.is_running:
+            self.wait_clock.advance(self._clock())
+        if not actions:
+            return
+        self._todo.extend(actions)
+        if self._is_acting:
+            return
+        self._is_acting = True
+        try:
+            while self._todo:
+                self._do(self._todo.popleft())
+        finally:
+            self._is_acting = False
+        self.on_change()
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case Admit(ticket_id, replica_id):
+                # It may have left while this deed was waiting for its turn; leaving gave the slot back.
+                if waiter := self._waiters.pop(ticket_id, None):
+                    waiter.admitted(replica_id, self._clock())
+            case Refuse(ticket_id, error):
+                if waiter := self._waiters.pop(ticket_id, None):
+                    waiter.refused(error, self._clock())
+            case Start(replica_id, generation):
+                self._engines[replica_id].start(generation)
+            case Stop(replica_id) | Cancel(replica_id):
+                self._engines[replica_id].stop()
+            case WakeAt(at_s):
+                self._wake_at(at_s)
+
+    def _wake_at(self, at_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self._is_closed:
+            self._timer = self._loop.call_later(max(0.0, at_s - self._clock()), self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._act(self._scheduler.tick(self._clock()))

@@ -1,0 +1,267 @@
+"""The composition root of the gateway process: builds every part, ties them together, and takes them down.
+
+Only here do concrete launchers, stores and sockets have names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from socket import socket
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from penstock import __version__
+from penstock.config.plan import plan
+from penstock.config.schema import Settings
+from penstock.core.message import Head
+from penstock.core.priority import Thresholds
+from penstock.core.scheduler import Scheduler
+from penstock.launch.process import ProcessLauncher
+from penstock.protocols.endpoints import BY_PATH
+from penstock.runtime import bookkeeping
+from penstock.runtime.call import CallContext, CallLimits
+from penstock.runtime.catalog import Catalog
+from penstock.runtime.dispatcher import Dispatcher
+from penstock.runtime.feed import Feed
+from penstock.runtime.live import Live
+from penstock.runtime.recipes import recipe
+from penstock.runtime.recorder import Recorder
+from penstock.runtime.relay import Relay
+from penstock.runtime.replica import RemoteEngine, ReplicaLife
+from penstock.runtime.state_dir import StateDir
+from penstock.runtime.views import GatewayView
+from penstock.store.journal import Journal
+from penstock.wire.ingress import Client, Doors, Exchange, HotHandler, Ingress, bind
+from penstock.wire.listen import Address, open_sockets
+from penstock.wire.outbox import Outbox
+
+log = logging.getLogger("penstock.gateway")
+
+SWEEP_EVERY_S = 1.0
+KEEP_ALIVE_S = 75.0
+HEAD_WITHIN_S = 30.0
+FINISH_WITHIN_S = 10.0
+"""How long calls in flight may go on once the gateway was asked to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayOptions:
+    """What the command line adds to the settings."""
+
+    settings: Settings
+    addresses: tuple[Address, ...]
+    state_dir: Path
+    environ: Mapping[str, str]
+    folder: Path | None  # of the configuration file
+    host_memory_bytes: int
+    footprints: Mapping[str, tuple[tuple[str, int], ...]]
+
+
+App = Callable[["Gateway"], object]
+"""Makes the ASGI application that answers everything which is no call."""
+
+
+class Gateway:
+    """One running gateway. `async with` it; then `serve` until `stop`."""
+
+    def __init__(self, options: GatewayOptions, make_app: App) -> None:
+        """Raises StateDirInUse, OSError. Must be called on the running loop."""
+        settings = options.settings
+        self.options = options
+        self.settings = settings
+        self.started_at = time.time()
+        self.address = ""
+        self.boot_id = str(uuid.uuid4())
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        self._state = StateDir(options.state_dir)
+        self._journal = Journal(options.state_dir, boot_id=self.boot_id, fsync_every_s=settings.journal_fsync)
+        self.bookkeeping = bookkeeping.Bookkeeping(
+            bookkeeping.command(options.state_dir, gateway_id=self._state.gateway_id, boot_id=self.boot_id)
+        )
+        self.recorder = Recorder(
+            self._journal, gateway_id=self._state.gateway_id, boot_id=self.boot_id, version=__version__
+        )
+        self._outbox = Outbox(self._loop, self.recorder.flush)
+        self.recorder.wake = self._outbox.wake
+        self._launcher = ProcessLauncher()
+        self._tasks = asyncio.TaskGroup()
+        self.engines = self._make_engines()
+        scheduler = Scheduler(
+            plan(settings, host_memory_bytes=options.host_memory_bytes, footprints=options.footprints)
+        )
+        self.dispatcher = Dispatcher(scheduler, dict(self.engines), time.monotonic)
+        for engine in self.engines.values():
+            engine.reports = self.dispatcher
+        is_local = all(address.is_loopback for address in options.addresses)
+        self.context = CallContext(
+            catalog=Catalog(settings),
+            dispatcher=self.dispatcher,
+            recorder=self.recorder,
+            engines=dict(self.engines),
+            clock=time.monotonic,
+            limits=CallLimits(settings.limits.call, settings.limits.idle),
+            thresholds=Thresholds(settings.priorities.high.at_least, settings.priorities.normal.at_least),
+            checks_host=is_local,
+            allowed_origins=tuple(settings.cors_origins),
+        )
+        self.live = Live(self.context, settings.models, dict(self.engines), self.view)
+        self.feed = Feed(self.live)
+        self.recorder.on_change = self.dispatcher.on_change = self.feed.changed
+        limits = settings.limits
+        self.doors = Doors(self._route, self._outbox, limits.head, limits.head_fields, limits.body, limits.connections)
+        self._app = make_app(self)
+        self._servers: list[asyncio.Server] = []
+
+    def _make_engines(self) -> dict[str, ReplicaLife | RemoteEngine]:
+        options = self.options
+        engines: dict[str, ReplicaLife | RemoteEngine] = {}
+        for name, model in self.settings.models.items():
+            if model.upstream is not None:
+                engines[name] = RemoteEngine(model.upstream, self._outbox)
+            else:
+                how = recipe(name, model, self._launcher, options.environ, options.folder)
+                engines[name] = ReplicaLife(name, how, self._outbox, self._tasks)
+        return engines
+
+    # Running.
+
+    async def serve(self, on_listening: Callable[[Gateway], None]) -> None:
+        """Serve until `stop` was called and everything is down. Raises OSError when an address cannot be had."""
+        sockets = open_sockets(self.options.addresses)
+        try:
+            async with self._tasks:
+                self.bookkeeping.start()
+                sweeper = self._tasks.create_task(self._sweep())
+                await self._listen(sockets)
+                for name in self._preloaded():
+                    self.dispatcher.load(name)
+                gc.collect()
+                gc.freeze()  # what lives as long as the program need not be looked at again
+                on_listening(self)
+                await self._stopping.wait()
+                await self._wind_down()
+                sweeper.cancel()
+        finally:
+            await self._close()
+
+    def stop(self) -> None:
+        """Begin to wind down. Idempotent; a second time, what is still in flight is cut."""
+        if self._stopping.is_set():
+            self._interrupt_all()
+        self._stopping.set()
+
+    async def _listen(self, sockets: list[socket]) -> None:
+        config = uvicorn.Config(
+            self._app,  # type: ignore[arg-type]
+            http=Ingress,
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=int(KEEP_ALIVE_S),
+        )
+        config.load()
+        state, protocol = ServerState(), bind(self.doors)
+        for each in sockets:
+            server = await self._loop.create_server(lambda: protocol(config, state, {}), sock=each, backlog=4096)
+            self._servers.append(server)
+        host, port = self._servers[0].sockets[0].getsockname()[:2]
+        self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def _preloaded(self) -> list[str]:
+        names = self.settings.preload
+        launched = [name for name, model in self.settings.models.items() if model.upstream is None]
+        return launched if "*" in names else [self.context.catalog.resolve(name).model for name in names]
+
+    async def _wind_down(self) -> None:
+        """No new connections, no new admissions; what is in flight may finish."""
+        log.info("gateway_stopping in_flight=%d", len(self.context.active))
+        for server in self._servers:
+            server.close()
+        self.dispatcher.close()
+        for connection in list(self.doors.connections):
+            connection.shutdown()
+        try:
+            async with asyncio.timeout(FINISH_WITHIN_S):
+                await self.context.until_idle()
+        except TimeoutError:
+            self._interrupt_all()
+        await self._launcher.close()
+        for engine in self.engines.values():
+            engine.stop()
+
+    def _interrupt_all(self) -> None:
+        for open_call in list(self.context.active.values()):
+            open_call.interrupt()
+
+    async def _close(self) -> None:
+        self.recorder.flush()
+        for connection in list(self.doors.connections):
+            connection.transport.close()
+        await self._launcher.close()
+        self._journal.close()
+        await self.bookkeeping.close()
+        self._state.close()
+
+    # Every second.
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_EVERY_S)
+            now_s = time.monotonic()
+            for open_call in list(self.context.active.values()):
+                open_call.check_limits(now_s)
+            for connection in list(self.doors.connections):
+                _close_quiet(connection, now_s)
+            self._journal.flush()  # a disk that refused may take again
+            if self.context.active:
+                self.feed.changed()
+
+    # Asked by others.
+
+    def _route(self, head: Head) -> HotHandler | None:
+        endpoint = BY_PATH.get(head.path)
+        if endpoint is None:
+            return None
+
+        def open_relay(client: Client, head: Head) -> Exchange:
+            return Relay(self.context, client, head, endpoint)
+
+        return open_relay
+
+    def view(self) -> GatewayView:
+        reasons = self.health_reasons()
+        health = "degraded" if reasons else "ok"
+        return GatewayView(__version__, self.boot_id, self.started_at, self.address, health, reasons)
+
+    def health_reasons(self) -> tuple[str, ...]:
+        """What is not as it should be; empty = all is well."""
+        reasons = []
+        if self._journal.is_failing:
+            reasons.append(f"the journal cannot be written ({self._journal.failure}); records are kept in memory")
+        if self._journal.records_lost:
+            reasons.append(f"{self._journal.records_lost} records were lost")
+        status = self.bookkeeping.status
+        if status is not None and status.store not in {"ok", "starting"}:
+            reasons.append(f"the store is {status.store}")
+        return tuple(reasons)
+
+
+def _close_quiet(connection: Ingress, now_s: float) -> None:
+    """Close a connection that asks for nothing, and one that takes for ever to say what it wants."""
+    quiet_s = now_s - connection.quiet_since_s
+    if connection.is_reading_head and now_s - connection.head_since_s > HEAD_WITHIN_S:
+        connection.transport.abort()
+    elif connection.is_idle and quiet_s > KEEP_ALIVE_S:
+        connection.transport.close()

@@ -1,0 +1,89 @@
+"""Records from their opening to the journal: each opened once, each closed once.
+
+A record's opening line is written at the end of the loop turn in which it was opened, which is
+before any byte of an answer. One that was closed within that turn (a refusal) needs a single line.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from penstock.core.record import CallRecord, Outcome
+
+RECENT = 100
+
+
+class Journal(Protocol):
+    """What the recorder needs of store.journal.Journal."""
+
+    def opened(self, record: CallRecord) -> None: ...
+    def closed(self, record: CallRecord) -> None: ...
+    def flush(self) -> bool: ...
+
+
+class Recorder:
+    """The one owner of open records."""
+
+    def __init__(self, journal: Journal, *, gateway_id: str, boot_id: str, version: str) -> None:
+        self.gateway_id = gateway_id
+        self.boot_id = boot_id
+        self.recent: deque[CallRecord] = deque(maxlen=RECENT)  # closed ones, newest last
+        self.closed_count = 0
+        self.on_change: Callable[[], None] = _nothing
+        self.wake: Callable[[], None] = _nothing  # asks for a `flush` at the end of this turn
+        self._version = version
+        self._journal = journal
+        self._fresh: list[CallRecord] = []
+        self._ending: list[CallRecord] = []
+
+    def open(self, method: str, path: str, dialect: str, client_address: str | None) -> CallRecord:
+        """A new record, stamped with the wall clock."""
+        now = time.time()
+        record = CallRecord(
+            uuid7(now), self.gateway_id, self.boot_id, self._version, now, method, path, dialect, client_address
+        )
+        self._fresh.append(record)
+        self.wake()
+        return record
+
+    def close(self, record: CallRecord, outcome: Outcome, done_s: float) -> None:
+        """The call has ended; what came after an end would be our bug."""
+        assert record.outcome is None, f"{record.id} closed twice"
+        record.outcome = outcome.value
+        record.done_s = done_s
+        self._ending.append(record)
+        self.recent.append(record)
+        self.closed_count += 1
+        self.wake()
+        self.on_change()
+
+    def flush(self) -> None:
+        """Bring what this turn opened and closed to the journal, in one write."""
+        if self._fresh:
+            fresh, self._fresh = self._fresh, []
+            for record in fresh:
+                if record.outcome is None:
+                    self._journal.opened(record)
+        if self._ending:
+            ending, self._ending = self._ending, []
+            for record in ending:
+                self._journal.closed(record)
+        self._journal.flush()
+
+
+def uuid7(epoch_s: float) -> str:
+    """A UUID that sorts by time (RFC 9562, version 7): 48 bits of milliseconds, 74 random bits."""
+    random = int.from_bytes(os.urandom(10), "big")
+    value = (int(epoch_s * 1000) & 0xFFFF_FFFF_FFFF) << 80 | random
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _nothing() -> None:
+    """Until somebody listens."""

@@ -1,0 +1,182 @@
+"""One replica's life: launch, probe until it answers, watch until it ends; one fact reported for each.
+
+Readiness is found out here, the same way for every launcher: the engine's check endpoint is
+asked often enough that a ready engine is noticed within 50 ms.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from penstock.launch.base import Exit, Launcher, LaunchFailed, LaunchSpec, Running
+from penstock.launch.logs import LogRing
+from penstock.wire.fetch import FetchFailed, fetch
+from penstock.wire.outbox import Outbox
+from penstock.wire.upstream import Pool
+
+log = logging.getLogger("penstock.replica")
+
+PROBE_EVERY_S = 0.02
+PROBE_TIMEOUT_S = 5.0
+LOG_TAIL_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How one replica is launched and recognised as ready. `check` None = ready as soon as it is launched."""
+
+    launcher: Launcher
+    spec: Callable[[], LaunchSpec]  # made anew for each start, because a port may be found for it
+    check: str | None
+    load_timeout_s: float
+    stop_timeout_s: float
+
+
+class Reports(Protocol):
+    """Where a replica tells its facts: the dispatcher."""
+
+    def engine_ready(self, replica_id: str, generation: int, load_s: float) -> None: ...
+    def engine_failed(self, replica_id: str, generation: int, reason: str, *, is_final: bool) -> None: ...
+    def engine_gone(self, replica_id: str, generation: int, reason: str | None) -> None: ...
+
+
+class RemoteEngine:
+    """An `upstream:`: somebody else's server, simply there. Nothing to start, nothing to stop."""
+
+    def __init__(self, address: str, outbox: Outbox) -> None:
+        self.pool: Pool | None = Pool(address, outbox)
+        self.pid: int | None = None
+        self.load_s: float | None = None
+        self.reports: Reports | None = None
+
+    def start(self, generation: int) -> None:
+        raise AssertionError("an upstream is never started")
+
+    def stop(self) -> None:
+        """It is not ours to stop."""
+
+    def log_tail(self) -> str:
+        return ""
+
+
+class ReplicaLife:
+    """The process behind a replica. `start` and `stop` return at once."""
+
+    def __init__(self, replica_id: str, recipe: Recipe, outbox: Outbox, tasks: asyncio.TaskGroup) -> None:
+        self.id = replica_id
+        self.recipe = recipe
+        self.log = LogRing()
+        self.pool: Pool | None = None  # connections to it; None = it is not up
+        self.pid: int | None = None
+        self.load_s: float | None = None  # how long its last load took
+        self._outbox = outbox
+        self._tasks = tasks
+        self._loop = asyncio.get_running_loop()
+        self._running: Running | None = None
+        self._stop_asked = asyncio.Event()
+        self.reports: Reports
+
+    def start(self, generation: int) -> None:
+        self._stop_asked = asyncio.Event()
+        self._tasks.create_task(self._live(generation, self._stop_asked))
+
+    def stop(self) -> None:
+        """Idempotent; `engine_gone` follows when all of it is gone."""
+        self._stop_asked.set()
+
+    async def _live(self, generation: int, stop_asked: asyncio.Event) -> None:
+        began_s = self._loop.time()
+        try:
+            spec = self.recipe.spec()
+            pool = Pool(spec.address, self._outbox)
+            running = await self.recipe.launcher.start(spec, self.log.append)
+        except (LaunchFailed, ValueError) as exc:
+            log.warning("engine_failed replica=%s reason=%r", self.id, str(exc))
+            self.reports.engine_failed(self.id, generation, str(exc), is_final=False)
+            return
+        self.pid = running.pid
+        log.info("engine_started replica=%s pid=%s address=%s", self.id, running.pid, spec.address)
+        exited = asyncio.create_task(running.wait())
+        try:
+            failure = await self._become_ready(pool, exited, stop_asked)
+            if failure is not None:
+                await self._end(running, exited)
+                self._report_failure(generation, failure, is_asked=stop_asked.is_set())
+                return
+            self.load_s = self._loop.time() - began_s
+            self.pool = pool
+            log.info("engine_ready replica=%s load_s=%.3f", self.id, self.load_s)
+            self.reports.engine_ready(self.id, generation, self.load_s)
+            reason = await self._until_over(exited, stop_asked)
+            self.pool = None
+            await self._end(running, exited)
+            log.log(
+                logging.INFO if reason is None else logging.WARNING, "engine_gone replica=%s reason=%r", self.id, reason
+            )
+            self.reports.engine_gone(self.id, generation, reason)
+        finally:  # also when the gateway is closing and this task is cancelled
+            self.pool = self.pid = None
+            pool.close()
+            exited.cancel()
+
+    async def _become_ready(
+        self, pool: Pool, exited: asyncio.Task[Exit], stop_asked: asyncio.Event
+    ) -> tuple[str, bool] | None:
+        """None = it answers; else why not, and whether trying again is useless."""
+        if self.recipe.check is None:
+            return None
+        limit_s = self.recipe.load_timeout_s
+        probing = asyncio.create_task(self._probe(pool, self.recipe.check))
+        stopping = asyncio.create_task(stop_asked.wait())
+        try:
+            await asyncio.wait({exited, probing, stopping}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+            if stopping.done():
+                return "it was no longer wanted", False
+            if exited.done():
+                return f"it ended before it was ready ({exited.result()})", False
+            if probing.done():
+                return None
+            return f"it was not ready after {limit_s:g} s (load_timeout)", True
+        finally:
+            probing.cancel()
+            stopping.cancel()
+
+    async def _probe(self, pool: Pool, check: str) -> None:
+        """Return when the engine answers 200."""
+        while True:
+            asked_s = self._loop.time()
+            try:
+                status, _ = await fetch(pool, check, timeout_s=PROBE_TIMEOUT_S)
+            except FetchFailed:
+                status = 0
+            if status == 200:
+                return
+            await asyncio.sleep(max(0.0, PROBE_EVERY_S - (self._loop.time() - asked_s)))
+
+    async def _until_over(self, exited: asyncio.Task[Exit], stop_asked: asyncio.Event) -> str | None:
+        """Why it is over: None = it was asked to stop."""
+        stopping = asyncio.create_task(stop_asked.wait())
+        try:
+            await asyncio.wait({exited, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return None if stop_asked.is_set() else f"it died ({exited.result()})"
+        finally:
+            stopping.cancel()
+
+    async def _end(self, running: Running, exited: asyncio.Task[Exit]) -> None:
+        await running.stop(self.recipe.stop_timeout_s)
+        await exited
+
+    def _report_failure(self, generation: int, failure: tuple[str, bool], *, is_asked: bool) -> None:
+        reason, is_final = failure
+        if is_asked:
+            self.reports.engine_gone(self.id, generation, None)
+            return
+        log.warning("engine_failed replica=%s reason=%r", self.id, reason)
+        self.reports.engine_failed(self.id, generation, reason, is_final=is_final)
+
+    def log_tail(self) -> str:
+        return self.log.tail(LOG_TAIL_BYTES)

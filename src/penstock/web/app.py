@@ -1,0 +1,81 @@
+"""Every route that is not a call, on one screen. Calls never come here: the relay has them first.
+
+All endpoints are coroutines: live state belongs to the loop's thread, and a plain function
+would be run on another.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.responses import FileResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+
+from penstock import __version__
+from penstock.errors import GatewayError
+from penstock.runtime.gateway import Gateway
+from penstock.web.control import Control
+from penstock.web.door import App, Door, error_body
+from penstock.web.listing import Listing
+from penstock.web.live import LiveRoutes
+
+UI = Path(str(files("penstock.web") / "ui"))
+
+
+def create_app(gateway: Gateway) -> App:
+    """The ASGI application of a gateway."""
+    app = FastAPI(title="Penstock", version=__version__, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
+    listing, live, control = Listing(gateway), LiveRoutes(gateway), Control(gateway)
+
+    # For every client of the models.
+    app.get("/health")(live.health)
+    app.get("/v1/models")(listing.all)
+    app.get("/models", include_in_schema=False)(listing.all)
+    app.get("/v1/models/{name:path}")(listing.one)
+
+    # For the operator: what is going on.
+    app.get("/health/detail")(live.health_detail)
+    app.get("/api/v1/version")(live.version)
+    app.get("/api/v1/live")(live.stream)
+    app.get("/api/v1/state")(live.state)
+    app.get("/api/v1/models")(live.models)
+    app.get("/api/v1/calls")(live.calls)
+    app.get("/api/v1/models/log")(live.log)
+
+    # For the operator: what to do.
+    app.post("/api/v1/models/load", status_code=202)(control.load)
+    app.post("/api/v1/models/unload", status_code=202)(control.unload)
+    app.post("/api/v1/models/reset", status_code=202)(control.reset)
+
+    # The page.
+    app.get("/", include_in_schema=False)(_page)
+    app.get("/ui", include_in_schema=False)(_to_page)
+    app.get("/ui/", include_in_schema=False)(_to_page)
+    app.mount("/ui", StaticFiles(directory=UI), name="ui")
+
+    app.add_exception_handler(HTTPException, _say_http)  # type: ignore[arg-type]
+    app.add_exception_handler(GatewayError, _say_refusal)  # type: ignore[arg-type]
+    context = gateway.context
+    return Door(app, checks_host=context.checks_host, allowed_origins=context.allowed_origins)
+
+
+async def _page() -> FileResponse:
+    return FileResponse(UI / "index.html", headers={"cache-control": "no-cache"})
+
+
+async def _to_page() -> RedirectResponse:
+    """Where llama-swap has its page."""
+    return RedirectResponse("/")
+
+
+async def _say_http(request: Request, exc: HTTPException) -> Response:
+    message = f"{request.method} {request.url.path}: {exc.detail}."
+    code = {404: "not_found", 405: "method_not_allowed"}.get(exc.status_code, "bad_request")
+    return Response(error_body(message, code), exc.status_code, exc.headers, "application/json")
+
+
+async def _say_refusal(request: Request, exc: GatewayError) -> Response:
+    return Response(error_body(exc.message, exc.code), exc.status, media_type="application/json")

@@ -1,0 +1,81 @@
+"""Who may use the routes that are no calls: checked once, before any of them.
+
+A plain ASGI wrapper: streams pass through it untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import msgspec
+
+from penstock.core.origin import is_allowed_origin, is_loopback, is_own_host
+from penstock.errors import ForeignHost, ForeignOrigin, GatewayError, LoopbackOnly
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+OPEN_PATHS = frozenset({"/health", "/v1/models", "/models"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+SECURITY_HEADERS = [
+    (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+]
+
+
+class Door:
+    """Refuses foreign hosts and origins; answers what shows or changes the gateway to this machine only."""
+
+    def __init__(self, app: App, *, checks_host: bool, allowed_origins: tuple[str, ...]) -> None:
+        self._app = app
+        self._checks_host = checks_host
+        self._allowed_origins = allowed_origins
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        if error := self._refusal(scope):
+            await _answer(error, send)
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *SECURITY_HEADERS]
+            await send(message)
+
+        await self._app(scope, receive, send_guarded)
+
+    def _refusal(self, scope: Message) -> GatewayError | None:
+        headers = dict(scope["headers"])
+        host = headers.get(b"host", b"").decode("latin-1") or None
+        origin = headers[b"origin"].decode("latin-1") if b"origin" in headers else None
+        if self._checks_host and not is_own_host(host):
+            return ForeignHost(host=host)
+        if scope["method"] not in SAFE_METHODS and not is_allowed_origin(origin, host, self._allowed_origins):
+            return ForeignOrigin(origin=origin)
+        client = scope.get("client")
+        if not is_loopback(client[0] if client else None) and not _is_open(scope["path"]):
+            return LoopbackOnly(path=scope["path"])
+        return None
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path.startswith("/v1/models/")
+
+
+async def _answer(error: GatewayError, send: Send) -> None:
+    body = error_body(error.message, error.code)
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def error_body(message: str, code: str) -> bytes:
+    """The error object of OpenAI's dialect, which the gateway's own routes speak too."""
+    return msgspec.json.encode(
+        {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": code}}
+    )

@@ -1,0 +1,60 @@
+"""What is going on, for the page, the command line and whoever asks: the state, and its changes as a stream."""
+
+from __future__ import annotations
+
+from fastapi import Request
+from fastapi.responses import Response, StreamingResponse
+
+from penstock import __version__
+from penstock.runtime.gateway import Gateway
+from penstock.web.answers import json_answer
+
+
+class LiveRoutes:
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def health(self) -> Response:
+        """The gateway answers. Says nothing about models, and touches none."""
+        return json_answer({"status": "ok"})
+
+    async def health_detail(self) -> Response:
+        gateway = self._gateway
+        status = gateway.bookkeeping.status
+        reasons = gateway.health_reasons()
+        return json_answer(
+            {
+                "status": "degraded" if reasons else "ok",
+                "reasons": reasons,
+                "store": None if status is None else status.store,
+                "journal_lag_bytes": None if status is None else status.lag_bytes,
+                "bookkeeper_restarts": gateway.bookkeeping.restarts,
+                "malformed_requests": gateway.doors.malformed,
+                "connections": len(gateway.doors.connections),
+            }
+        )
+
+    async def version(self) -> Response:
+        return json_answer({"version": __version__})
+
+    async def stream(self, request: Request) -> StreamingResponse:
+        """Server-sent events: `snapshot`, then `delta`; resumes by Last-Event-ID."""
+        frames = self._gateway.feed.read(request.headers.get("last-event-id"))
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(frames, media_type="text/event-stream", headers=headers)
+
+    async def state(self) -> Response:
+        """The same as the stream's snapshot."""
+        return json_answer(self._gateway.live.state(0))
+
+    async def models(self) -> Response:
+        return json_answer(list(self._gateway.live.models().values()))
+
+    async def calls(self) -> Response:
+        """The calls that wait or run, oldest first; at most 10 000."""
+        return json_answer(list(self._gateway.live.calls(10_000).values()))
+
+    async def log(self, model: str) -> Response:
+        """The last lines that a model's engine printed."""
+        engine = self._gateway.engines[self._gateway.context.catalog.resolve(model).model]
+        return Response(engine.log_tail(), media_type="text/plain; charset=utf-8")
