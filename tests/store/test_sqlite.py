@@ -78,6 +78,17 @@ def test_a_store_that_somebody_else_writes_is_locked_and_takes_the_batch_later(t
     store.close()
 
 
+def test_preparing_again_does_not_let_others_drop_what_is_not_yet_in_the_main_file(tmp_path: Path) -> None:
+    store = a_store(tmp_path)
+    store.prepare()
+    somebody = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM calls'); c.close()"
+    subprocess.run([sys.executable, "-c", somebody, str(tmp_path / "penstock.db")], check=True)
+    store.upsert([an_open_call()], [], HERE)
+    with closing(sqlite3.connect(tmp_path / "penstock.db")) as reader:
+        assert reader.execute("SELECT id FROM calls").fetchall() == [("c1",)]
+    store.close()
+
+
 def test_a_store_without_its_folder_is_away_and_not_locked(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "nowhere" / "penstock.db")
     with pytest.raises(StoreAway) as caught:

@@ -26,10 +26,7 @@ class SqliteStore(SqlStore):
         super().__init__(_engine(path), insert_or=insert, is_locked=_is_locked)
 
     def prepare(self) -> None:
-        try:  # before SQLite makes it, with more rights for others; -wal and -shm inherit the mode
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        except OSError as error:
-            raise StoreAway(str(error)) from error
+        self._create()
         super().prepare()
 
     def settle(self) -> None:
@@ -38,6 +35,19 @@ class SqliteStore(SqlStore):
             _fsync(f"{self._path}-wal")
         except FileNotFoundError:
             return  # all of it is in the file itself, which SQLite syncs before it drops the log
+        except OSError as error:
+            raise StoreAway(str(error)) from error
+
+    def _create(self) -> None:
+        """Make the file before SQLite does, which would let others read it; -wal and -shm inherit its mode.
+
+        A file that exists is not even opened: closing it would drop every lock that this process holds on it
+        (https://www.sqlite.org/howtocorrupt.html, 2.2), and the next to close it would delete our log.
+        """
+        try:
+            os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            return
         except OSError as error:
             raise StoreAway(str(error)) from error
 

@@ -1,0 +1,299 @@
+"""The bookkeeper: its rules on a journal and a store in the test, its survival as a real process."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penstock.core.record import CallRecord
+from penstock.runtime.bookkeeper import Bookkeeper
+from penstock.runtime.bookkeeping import command
+from penstock.store.journal import Journal
+from penstock.store.segments import segments_in
+from penstock.store.sqlite import SqliteStore
+from penstock.store.status import StoreStatus
+from tests.store.some_calls import an_open_call, ended
+
+JUST_STARTED = StoreStatus()
+
+
+def a_journal(state_dir: Path, boot: str = "b1", *, segment_bytes: int = 8 << 20) -> Journal:
+    return Journal(state_dir, boot_id=boot, segment_bytes=segment_bytes, reserve_bytes=0)
+
+
+def outcomes(state_dir: Path) -> dict[str, str | None]:
+    with closing(sqlite3.connect(state_dir / "penstock.db")) as database:
+        return dict(database.execute("SELECT id, outcome FROM calls"))
+
+
+class Child:
+    """A bookkeeper's process, and the two pipes of the gateway that started it."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+
+    def tell(self, is_awaited: Callable[[StoreStatus], bool]) -> StoreStatus:
+        """Read its status lines until the awaited one."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            status = msgspec.json.decode(line, type=StoreStatus)
+            if is_awaited(status):
+                return status
+        raise AssertionError("it ended without saying so")
+
+    def hang_up(self) -> int:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        return self.process.wait(20)
+
+
+@contextmanager
+def a_bookkeeper(state_dir: Path, boot: str = "b1", *, store: str | None = None) -> Iterator[Child]:
+    argv = command(state_dir, gateway_id="g", boot_id=boot, store=store)
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            yield Child(process)
+        finally:
+            process.kill()
+
+
+@contextmanager
+def a_desk(state_dir: Path, boot: str = "b1") -> Iterator[Bookkeeper]:
+    """A bookkeeper in the test itself, prepared."""
+    store = SqliteStore(state_dir / "penstock.db")
+    bookkeeper = Bookkeeper(state_dir / "journal", store, gateway_id="g", boot_id=boot)
+    bookkeeper.prepare()
+    yield bookkeeper
+    store.close()
+
+
+def is_idle(status: StoreStatus) -> bool:
+    return status.store == "ok" and status.lag_bytes == 0
+
+
+def write(journal: Journal, *records: CallRecord) -> None:
+    for record in records:
+        (journal.opened if record.is_open() else journal.closed)(record)
+    assert journal.flush()
+
+
+def test_one_pass_brings_open_and_closed_records_to_the_store(tmp_path: Path) -> None:
+    write(a_journal(tmp_path), an_open_call("a"), an_open_call("b"), ended(an_open_call("b")))
+    with a_desk(tmp_path) as bookkeeper:
+        assert not bookkeeper.carry_over()
+        assert outcomes(tmp_path) == {"a": None, "b": "completed"}
+        assert bookkeeper.status == StoreStatus(lag_bytes=0, records=1, poisoned=0, store="ok")
+
+
+def test_a_segment_is_deleted_when_it_is_carried_over_and_another_was_begun(tmp_path: Path) -> None:
+    journal = a_journal(tmp_path, segment_bytes=400)
+    for number in range(6):
+        write(journal, an_open_call(f"c{number}"))
+    with a_desk(tmp_path) as bookkeeper:
+        while bookkeeper.carry_over():
+            pass
+        assert [segment.number for segment in segments_in(journal.directory)] == [3]
+        assert len(outcomes(tmp_path)) == 6
+        write(journal, an_open_call("c6"))
+        bookkeeper.carry_over()
+        assert len(outcomes(tmp_path)) == 7
+
+
+def test_what_earlier_boots_left_open_is_interrupted_and_nobody_knows_when(tmp_path: Path) -> None:
+    earlier = a_journal(tmp_path, "b1")
+    write(earlier, an_open_call("cut"), an_open_call("done"), ended(an_open_call("done")))
+    write(a_journal(tmp_path, "b2"), an_open_call("now", boot_id="b2"))
+    with a_desk(tmp_path, "b2") as bookkeeper:
+        while bookkeeper.carry_over():
+            pass
+        bookkeeper.carry_over()
+    assert outcomes(tmp_path) == {"cut": "interrupted", "done": "completed", "now": None}
+    with closing(sqlite3.connect(tmp_path / "penstock.db")) as database:
+        assert database.execute("SELECT done_s FROM calls WHERE id = 'cut'").fetchall() == [(None,)]
+
+
+def test_garbage_in_the_journal_is_set_aside_and_counted_for_good(tmp_path: Path) -> None:
+    journal = a_journal(tmp_path)
+    with segments_in(journal.directory)[0].path.open("ab") as file:
+        file.write(b"no record\n")
+    write(journal, an_open_call("a"))
+    for _ in range(2):
+        with a_desk(tmp_path) as bookkeeper:
+            bookkeeper.carry_over()
+            assert bookkeeper.status.poisoned == 1
+    assert list(outcomes(tmp_path)) == ["a"]
+
+
+def test_checkpoints_of_segments_that_are_gone_are_forgotten(tmp_path: Path) -> None:
+    journal = a_journal(tmp_path)
+    write(journal, an_open_call("a"))
+    with a_desk(tmp_path) as bookkeeper:
+        bookkeeper.carry_over()
+    segments_in(journal.directory)[0].path.unlink()
+    with a_desk(tmp_path):
+        pass
+    with closing(sqlite3.connect(tmp_path / "penstock.db")) as database:
+        assert database.execute("SELECT count(*) FROM journal_checkpoint").fetchone() == (0,)
+
+
+_gateways = (f"g{number}" for number in itertools.count())
+_calls = st.lists(st.tuples(st.integers(0, 9), st.booleans(), st.booleans()), min_size=1, max_size=40)
+
+
+@settings(deadline=None, max_examples=60)
+@given(_calls, st.floats(0, 1))
+def test_a_journal_cut_at_any_byte_leaves_one_terminal_record_for_each_call_that_was_written(
+    tmp_path_factory: pytest.TempPathFactory, calls: list[tuple[int, bool, bool]], cut_at: float
+) -> None:
+    """Each call is a number, whether it is ended now, and whether the loop's turn is over after it."""
+    state_dir, gateway_id = tmp_path_factory.mktemp("cut"), next(_gateways)
+    journal = a_journal(state_dir, segment_bytes=1000)
+    for number, is_over, is_turn_over in calls:
+        call = an_open_call(f"c{number}", gateway_id=gateway_id)
+        journal.closed(ended(call)) if is_over else journal.opened(call)
+        if is_turn_over:
+            journal.flush()
+    journal.close()
+    expected = _cut(state_dir / "journal", int(cut_at * journal.bytes))
+
+    store = SqliteStore(state_dir / "penstock.db")
+    bookkeeper = Bookkeeper(journal.directory, store, gateway_id=gateway_id, boot_id="the next")
+    bookkeeper.prepare()
+    while bookkeeper.carry_over():
+        pass
+    assert {record.id: record.outcome for record in store.latest(100)} == expected
+    assert (store.count_poisoned(), segments_in(journal.directory)) == (0, [])
+    store.close()
+
+
+def _cut(directory: Path, size_bytes: int) -> dict[str, str]:
+    """Leave only the first bytes that were written; say what follows from the whole lines among them."""
+    expected: dict[str, str] = {}
+    for segment in segments_in(directory):
+        kept = segment.path.read_bytes()[:size_bytes]
+        size_bytes -= len(kept)
+        segment.path.write_bytes(kept)
+        for line in kept.split(b"\n")[:-1]:
+            record = msgspec.json.decode(line, type=CallRecord)
+            if expected.get(record.id) != "completed":
+                expected[record.id] = record.outcome or "interrupted"
+    return expected
+
+
+def test_the_process_carries_over_says_so_and_ends_with_the_gateway_after_a_last_pass(tmp_path: Path) -> None:
+    journal = a_journal(tmp_path)
+    with a_bookkeeper(tmp_path) as child:
+        child.tell(is_idle)
+        write(journal, an_open_call("first"))
+        child.tell(is_idle)
+        child.tell(is_idle)  # a second has passed
+        assert outcomes(tmp_path) == {"first": None}
+        write(journal, ended(an_open_call("first")), ended(an_open_call("last")))
+        assert child.hang_up() == 0
+    assert outcomes(tmp_path) == {"first": "completed", "last": "completed"}
+
+
+@pytest.mark.parametrize("kills", [6, pytest.param(200, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
+def test_a_bookkeeper_killed_at_random_moments_loses_nothing_and_writes_nothing_twice(
+    tmp_path: Path, kills: int
+) -> None:
+    journal, dice, numbers = a_journal(tmp_path, segment_bytes=100_000), random.Random(7), itertools.count()
+    sent = 0
+    for _ in range(kills):
+        with a_bookkeeper(tmp_path) as child:
+            for number in itertools.islice(numbers, dice.randrange(200, 2000)):
+                call = an_open_call(f"c{number}")
+                write(journal, call, ended(call))
+                sent += 1
+            with segments_in(journal.directory)[-1].path.open("ab") as file:
+                file.write(b"bad\n")
+            child.tell(lambda status: status.records > 0)
+            for number in itertools.islice(numbers, dice.randrange(1, 1500)):
+                write(journal, ended(an_open_call(f"c{number}")))
+                sent += 1
+            child.process.kill()
+    with a_bookkeeper(tmp_path) as child:
+        assert child.tell(is_idle).poisoned == kills
+        child.hang_up()
+    found = outcomes(tmp_path)
+    assert len(found) == sent
+    assert set(found.values()) == {"completed"}
+
+
+def test_a_locked_store_delays_the_records_and_the_bookkeeper_says_so(tmp_path: Path) -> None:
+    journal = a_journal(tmp_path)
+    with a_bookkeeper(tmp_path) as child:
+        child.tell(is_idle)
+        with closing(sqlite3.connect(tmp_path / "penstock.db", isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            write(journal, ended(an_open_call("a")))
+            assert child.tell(lambda status: status.store == "locked").lag_bytes > 0
+        assert child.tell(is_idle).records == 1
+    assert outcomes(tmp_path) == {"a": "completed"}
+
+
+def test_a_store_that_cannot_be_reached_is_tried_until_it_can(tmp_path: Path) -> None:
+    write(a_journal(tmp_path), ended(an_open_call("a")))
+    away = tmp_path / "away"
+    with a_bookkeeper(tmp_path, store=f"sqlite:///{away}/penstock.db") as child:
+        child.tell(lambda status: status.store.startswith("failing: "))
+        away.mkdir()
+        assert child.tell(is_idle).records == 1
+    assert outcomes(away) == {"a": "completed"}
+
+
+def test_two_bookkeepers_never_write_for_one_state_directory(tmp_path: Path) -> None:
+    journal = a_journal(tmp_path)
+    with a_bookkeeper(tmp_path) as first, a_bookkeeper(tmp_path) as second:
+        for child in (first, second):
+            status = child.tell(lambda status: status != JUST_STARTED)
+            if status.store == "ok":
+                writer = child
+            else:
+                assert status.store == "waits for another bookkeeper"
+                waiter = child
+        write(journal, ended(an_open_call("a")))
+        writer.tell(lambda status: status.records == 1)
+        writer.process.kill()
+        write(journal, ended(an_open_call("b")))
+        assert waiter.tell(is_idle).records == 1
+    assert outcomes(tmp_path) == {"a": "completed", "b": "completed"}
+
+
+def test_one_that_waits_for_its_turn_ends_with_its_gateway(tmp_path: Path) -> None:
+    a_journal(tmp_path)
+    with a_bookkeeper(tmp_path) as first:
+        first.tell(is_idle)
+        with a_bookkeeper(tmp_path) as second:
+            second.tell(lambda status: status.store == "waits for another bookkeeper")
+            assert second.hang_up() == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_bookkeeper_that_has_worked_fits_into_90_mb(tmp_path: Path) -> None:
+    journal = a_journal(tmp_path)
+    for number in range(5000):
+        write(journal, ended(an_open_call(f"c{number}")))
+    with a_bookkeeper(tmp_path) as child:
+        child.tell(is_idle)
+        status = Path(f"/proc/{child.process.pid}/status").read_text()
+    (resident,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
+    assert int(resident) * 1024 <= 90e6
+
+
+def test_a_store_of_another_kind_is_refused_at_once(tmp_path: Path) -> None:
+    argv = command(tmp_path, gateway_id="g", boot_id="b", store="mysql://somewhere")
+    ended = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "expected sqlite:///PATH" in ended.stderr
