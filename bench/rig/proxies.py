@@ -49,9 +49,9 @@ class Target:
 
 
 @contextmanager
-def upstream(programs: Programs) -> Iterator[int]:
-    """The upstream's port."""
-    with started([str(programs.upstream)], RIG_CORE, output=subprocess.PIPE) as process:
+def upstream(programs: Programs, port: int) -> Iterator[int]:
+    """The upstream's port; 0 = any."""
+    with started([str(programs.upstream), "--port", str(port)], RIG_CORE, output=subprocess.PIPE) as process:
         assert process.stdout is not None
         yield int(process.stdout.readline().split()[1])
 
