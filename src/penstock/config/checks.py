@@ -67,6 +67,8 @@ def _ways(check: Check) -> None:
     """Exactly one way to run each model, and no key that this way ignores."""
     for node, _ in check.models():
         ways = [way for way in WAYS if way in node.members]
+        if not ways and any(fault.key.startswith(f"{node.key}.") for fault in check.findings.faults):
+            continue  # most likely the way is there, misspelt
         if len(ways) != 1:
             found = f"{' and '.join(f'`{way}`' for way in ways)}" if ways else "no way to run the model"
             check.fault(node.members[ways[1]] if ways else node, found, f"exactly one of {listed(WAYS)}")

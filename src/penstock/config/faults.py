@@ -40,16 +40,21 @@ class Fault:
         hint = f"; {self.suggestion}" if self.suggestion else ""
         return f"{subject}found {self.found}, expected {self.expected}{hint}"
 
+    @property
+    def place(self) -> str:
+        """file:line:column, as editors and terminals understand it."""
+        return f"{self.file}:{self.mark.line}:{self.mark.column}" if self.mark else self.file
+
     def __str__(self) -> str:
-        place = f"{self.file}:{self.mark.line}:{self.mark.column}" if self.mark else self.file
-        return f"{place}: {self.message}"
+        return f"{self.place}: {self.message}"
 
 
 class ConfigError(PenstockError):
-    """The configuration cannot be used; `faults` says why, in the order of the file."""
+    """The configuration cannot be used; `faults` says why, in the order of the file. `warnings` are no reason."""
 
-    def __init__(self, faults: Iterable[Fault]) -> None:
+    def __init__(self, faults: Iterable[Fault], warnings: Iterable[Fault] = ()) -> None:
         self.faults = in_file_order(faults)
+        self.warnings = in_file_order(warnings)
         super().__init__("\n".join(map(str, self.faults)))
 
 
@@ -64,7 +69,7 @@ class Findings:
     def refuse(self) -> None:
         """Raise ConfigError if there is any fault."""
         if self.faults:
-            raise ConfigError(self.faults)
+            raise ConfigError(self.faults, self.warnings)
 
 
 def in_file_order(faults: Iterable[Fault]) -> tuple[Fault, ...]:

@@ -13,6 +13,7 @@ from penstock.config.commands import argv, declared_slots
 from penstock.config.faults import ConfigError, Fault, Findings, Mark, in_file_order, listed
 from penstock.config.formats import litellm, llama_swap, router_model_custom
 from penstock.config.keys import spelled
+from penstock.config.machine import look_around
 from penstock.config.positions import Node, parse
 from penstock.config.resolve import resolved
 from penstock.config.schema import NATIVE_PORT, Settings
@@ -90,7 +91,10 @@ def _loaded(text: str, name: str, around: Surroundings, format_name: str | None,
         examine(settings, root, findings)
     findings.refuse()
     assert settings is not None
-    return Loaded(resolved(settings, around.folder), kind, path, in_file_order(findings.warnings), port)
+    settings = resolved(settings, around.folder)
+    if path is not None:
+        look_around(settings, root, around.environ, findings)
+    return Loaded(settings, kind, path, in_file_order(findings.warnings), port)
 
 
 def _native(text: str, around: Surroundings, kind: str | None, findings: Findings) -> tuple[str, int, Node]:

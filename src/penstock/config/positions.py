@@ -76,10 +76,17 @@ def _composed(text: str, findings: Findings) -> yaml.Node | None:
         root = YAML(typ="safe", pure=True).compose(text)
     except yaml_error.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        context = f" ({error.context})" if error.context else ""
+        context = f", {error.context}" if error.context else ""
         place = Mark(mark.line + 1, mark.column + 1) if mark else None
         findings.faults.append(
-            Fault(findings.file, place, "", f"broken YAML: {error.problem}{context}", "YAML", _syntax_hint(text, place))
+            Fault(
+                findings.file,
+                place,
+                "",
+                f"broken YAML ({error.problem}{context})",
+                "valid YAML",
+                _syntax_hint(text, place),
+            )
         )
         return None
     except RecursionError:
@@ -88,7 +95,7 @@ def _composed(text: str, findings: Findings) -> yaml.Node | None:
     except (yaml_error.YAMLError, ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
         # The library lets some texts escape its own error classes; to the reader they are all unreadable YAML.
         reason = " ".join(str(error).split())[:200]
-        findings.faults.append(Fault(findings.file, None, "", f"broken YAML: {reason}", "YAML"))
+        findings.faults.append(Fault(findings.file, None, "", f"broken YAML ({reason})", "valid YAML"))
         return None
     assert root is None or isinstance(root, yaml.Node)
     return root

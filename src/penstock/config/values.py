@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from penstock.config.quantities import DURATION_PATTERN, SIZE_PATTERN, seconds, size_bytes
@@ -165,9 +165,17 @@ _STRINGS = {"type": "array", "items": {"type": "string"}}
 Flag = Annotated[bool, _reader("true or false", _flag)]
 Text = Annotated[str, _reader("a text", _text)]
 Name = Annotated[str, _reader("a name: printable, without spaces around it, at most 256 characters", _name)]
-Count = Annotated[int, _reader("a whole number of at least 1", lambda value: _whole(value, 1, 2**53)), Field(ge=1)]
+Count = Annotated[
+    int,
+    _reader("a whole number of at least 1", lambda value: _whole(value, 1, 2**53)),
+    WithJsonSchema({"type": "integer", "minimum": 1}),
+]
 Whole = Annotated[int, _reader("a whole number", lambda value: _whole(value, -(2**53), 2**53))]
-Port = Annotated[int, _reader("a port from 1 to 65535", lambda value: _whole(value, 1, 65_535)), Field(ge=1, le=65_535)]
+Port = Annotated[
+    int,
+    _reader("a port from 1 to 65535", lambda value: _whole(value, 1, 65_535)),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 65_535}),
+]
 Share = Annotated[
     float,
     _reader("a number above 0", lambda value: _number(value, 5e-324)),
@@ -215,7 +223,7 @@ Slots = Annotated[
 Url = Annotated[
     str,
     _reader("an address such as http://127.0.0.1:8080", _url),
-    WithJsonSchema({"title": "URL", "type": "string", "pattern": r"^[hH][tT][tT][pP][sS]?://|\$\{"}),
+    WithJsonSchema({"title": "address", "type": "string", "pattern": r"^[hH][tT][tT][pP][sS]?://|\$\{"}),
 ]
 Endpoint = Annotated[
     str,
