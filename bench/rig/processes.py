@@ -102,9 +102,9 @@ def rss_bytes(pid: int) -> int:
 def role(pid: int) -> str:
     """What a process of a tree is, in a word, from its command line."""
     words = (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    for known in ("bookkeeper", "guard", "resource_tracker", "nginx: master", "nginx: worker"):
+    for known in ("bookkeeper", "guard", "resource_tracker", "nginx"):
         if known in words:
-            return known.removeprefix("nginx: ")
+            return known
     return "gateway" if "penstock serve" in words else (words.split() or ["?"])[0].rpartition("/")[2]
 
 

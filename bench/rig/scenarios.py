@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -58,10 +58,7 @@ class Bench:
             with around():
                 figures, cpu_us = self._measure(target, load)
             per = figures.chunks if load.rig.startswith("sse") else figures.requests
-            for process, used_us in cpu_us.items():
-                self._note(f"{name} cpu_us {process}", target, used_us / max(per, 1))
-            if cpu_us:
-                self._note(f"{name} cpu_us", target, sum(cpu_us.values()) / max(per, 1))
+            self._note_sum(f"{name} cpu_us", target, {process: us / max(per, 1) for process, us in cpu_us.items()})
             self._note_times(name, target, figures)
 
     def _in_turn(self, targets: Sequence[Target]) -> Iterator[Target]:
@@ -99,6 +96,14 @@ class Bench:
     def _note(self, metric: str, target: Target, value: float) -> None:
         self.samples[metric][target.name].append(value)
 
+    def _note_sum(self, metric: str, target: Target, by_role: Mapping[str, float]) -> None:
+        """The whole, and its parts where there are several."""
+        if by_role:
+            self._note(metric, target, sum(by_role.values()))
+        for process, value in by_role.items():
+            if len(by_role) > 1:
+                self._note(f"{metric} {process}", target, value)
+
     def _memory(self) -> None:
         """First of all, so that no other load has left its traces yet."""
         self.say("memory")
@@ -120,9 +125,7 @@ class Bench:
         by_role: dict[str, float] = defaultdict(float)
         for pid in tree(target.pid):
             by_role[role(pid)] += rss_bytes(pid) / 1e6
-        for process, mb in by_role.items():
-            self._note(f"{metric} {process}", target, mb)
-        self._note(metric, target, sum(by_role.values()))
+        self._note_sum(metric, target, by_role)
 
     def _waiters(self) -> None:
         """All at once for a model with 32 slots whose every call takes 100 ms: ideally waiters / 32 * 0.1 s."""
@@ -135,8 +138,9 @@ class Bench:
             self._note(f"{name} s", target, figures.seconds)
             self._note(f"{name} errors", target, figures.errors)
             self._note(f"{name} most at once", target, upstream_counts(self.upstream_port)["busy_max"])
-            if cpu_us:
-                self._note(f"{name} cpu_us", target, sum(cpu_us.values()) / self.sizes.waiters)
+            self._note_sum(
+                f"{name} cpu_us", target, {process: us / self.sizes.waiters for process, us in cpu_us.items()}
+            )
 
 
 def added_latency(samples: Samples) -> None:

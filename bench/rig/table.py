@@ -12,7 +12,8 @@ def lines(medians: Mapping[str, Mapping[str, float]], targets: Sequence[str]) ->
     header = ["", *targets, *(f"{name} / {REFERENCE}" for name in rated)]
     rows = [header]
     for metric, values in medians.items():
-        reference = values.get(REFERENCE)
+        whole = medians.get(metric.rpartition(" ")[0], {})  # a part is rated by the reference's whole
+        reference = values.get(REFERENCE, whole.get(REFERENCE))
         ratios = [_ratio(values.get(name), reference) for name in rated]
         rows.append([metric, *(_figure(values.get(name)) for name in targets), *ratios])
     widths = [max(len(row[at]) for row in rows) for at in range(len(header))]
