@@ -11,20 +11,17 @@ Headers = list[tuple[bytes, bytes]]
 
 @dataclass(slots=True)
 class Head:
-    """The first part of a request. `target` is the raw request target: path and query, still escaped."""
+    """The first part of a request. `target` is the raw request target: path and query, still escaped.
+
+    fields: the first value of each header, by its name in lower case.
+    """
 
     method: bytes
     target: bytes
     headers: Headers
     http_version: str  # "1.0" or "1.1"
     client_address: str | None
-
-    def header(self, name: bytes) -> bytes | None:
-        """The first value of a header; `name` in lower case."""
-        for key, value in self.headers:
-            if key.lower() == name:
-                return value
-        return None
+    fields: dict[bytes, bytes]
 
     @property
     def path(self) -> bytes:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 
+@lru_cache(maxsize=1024)
 def is_loopback(address: str | None) -> bool:
     """True for a peer on this machine; a Unix socket has no address and is one, too."""
     if address is None:
@@ -23,6 +25,7 @@ def is_loopback(address: str | None) -> bool:
     return (mapped or ip).is_loopback
 
 
+@lru_cache(maxsize=1024)
 def is_own_host(host: str | None) -> bool:
     """True if a Host header names this machine as loopback: an address of it, `localhost`, or a name below that."""
     if not host:

@@ -14,6 +14,8 @@ _encode = msgspec.json.Encoder().encode
 UNIQUE = ("model", "stream", "stream_options")
 """Members on which gateway and engine must agree: a body that names one twice is refused."""
 
+_QUOTED = tuple(b'"%b"' % member.encode("ascii") for member in UNIQUE)
+
 
 def check_unique(body: bytes | bytearray) -> None:
     """Raise AmbiguousBody if the body names one of `UNIQUE` twice at its top level.
@@ -21,7 +23,7 @@ def check_unique(body: bytes | bytearray) -> None:
     Looks closely only when a member could be there twice: by its plain spelling, or by an
     escaped one (``"mod\\u0065l"``), which nobody honest writes.
     """
-    is_suspect = b"\\u006" in body or b"\\u007" in body or any(body.count(b'"%b"' % m.encode()) > 1 for m in UNIQUE)
+    is_suspect = b"\\u006" in body or b"\\u007" in body or any(body.count(name) > 1 for name in _QUOTED)
     if not is_suspect:
         return
     pairs: list[tuple[str, object]] = []

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from penstock.core.message import CallFacts, Head, Headers, Usage
-from penstock.core.model import Ticket
+from penstock.core.model import Priority, Ticket
 from penstock.core.priority import Thresholds, granted
 from penstock.core.record import CallPhase, Outcome
 from penstock.core.scheduler import WaitReason
@@ -20,6 +20,8 @@ from penstock.runtime.catalog import Catalog
 from penstock.runtime.dispatcher import Dispatcher, Waiter
 from penstock.runtime.recorder import Recorder
 from penstock.wire.upstream import Pool
+
+PRIORITY_NAMES = {priority: priority.name.lower() for priority in Priority}
 
 
 class EngineView(Protocol):
@@ -84,7 +86,7 @@ class Call:
 
     def __init__(self, context: CallContext, head: Head, dialect: str) -> None:
         self.context = context
-        self.caller = caller = read_caller(head)
+        self.caller = caller = read_caller(head.fields)
         self.phase = CallPhase.READING
         self.opened_s = context.clock()
         self._has_slot = False
@@ -119,22 +121,27 @@ class Call:
         asked = self.caller.priority
         record.priority_asked = asked if asked is not None else None if facts.priority is None else str(facts.priority)
         priority = granted(asked, facts.priority, context.thresholds)
-        record.priority = priority.name.lower()
+        record.priority = PRIORITY_NAMES[priority]
         now_s = context.clock()
         record.enqueued_s = now_s - self.opened_s
-        self._wait_began = context.dispatcher.wait_clock.read(model)
-        self.phase = CallPhase.QUEUED
         ticket = Ticket(record.id, model, record.key_fingerprint or "", now_s, priority, facts.prompt_tokens)
-        context.dispatcher.enter(ticket, waiter)
-        if self.phase is CallPhase.QUEUED:
-            record.position_at_entry = context.dispatcher.explain(record.id).position
+        dispatcher = context.dispatcher
+        dispatcher.enter(ticket, waiter)
+        if self.phase is CallPhase.READING:  # told nothing yet: it waits
+            self.phase = CallPhase.QUEUED
+            self._wait_began = dispatcher.wait_clock.read(model)
+            record.position_at_entry = dispatcher.explain(record.id).position
 
     def take_slot(self, replica_id: str) -> None:
         """It was admitted: the slot is the call's until `leave`."""
-        self.record.admitted_s = self.now_s()
-        self.record.engine = replica_id
+        record = self.record
+        record.admitted_s = self.now_s()
+        record.engine = replica_id
         self._has_slot = True
-        self.note_wait()
+        if self.phase is CallPhase.QUEUED:
+            self.note_wait()
+        else:
+            record.waited_for_load = False
         self.phase = CallPhase.SENT
 
     def note_wait(self) -> None:

@@ -7,49 +7,37 @@ import binascii
 import hashlib
 from dataclasses import dataclass
 
-from penstock.core.message import Head
-
 MAX_LABEL_CHARACTERS = 128
-
-_FIELDS: dict[bytes, str] = {
-    b"host": "host",
-    b"origin": "origin",
-    b"x-request-id": "request_id",
-    b"x-request-priority": "priority",
-    b"x-penstock-workload": "workload",
-    b"x-overlaat-workload": "workload",
-    b"x-session-id": "session",
-    b"x-litellm-session-id": "session",
-    b"x-stainless-retry-count": "retry_count",
-}
-_CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key"})
 
 
 @dataclass(slots=True)
 class Caller:
     """Everything that a head can say to the gateway itself. None = it did not say, or said nonsense."""
 
-    fingerprint: str | None = None  # the first eight hex digits of SHA-256 of the key that was shown
-    host: str | None = None
-    origin: str | None = None
-    request_id: str | None = None
-    priority: str | None = None
-    workload: str | None = None
-    session: str | None = None
-    retry_count: str | None = None
+    fingerprint: str | None  # the first eight hex digits of SHA-256 of the key that was shown
+    host: str | None
+    origin: str | None
+    request_id: str | None
+    priority: str | None
+    workload: str | None
+    session: str | None
+    retry_count: str | None
 
 
-def read_caller(head: Head) -> Caller:
-    """One pass over the headers; the first of a repeated header counts."""
-    caller = Caller()
-    for name, value in head.headers:
-        lower = name.lower()
-        if lower in _CREDENTIALS:
-            if caller.fingerprint is None:
-                caller.fingerprint = fingerprint(value)
-        elif (field := _FIELDS.get(lower)) is not None and getattr(caller, field) is None:
-            setattr(caller, field, _label(value))
-    return caller
+def read_caller(fields: dict[bytes, bytes]) -> Caller:
+    """From the first value of each header, by its name in lower case."""
+    get = fields.get
+    shown = get(b"authorization") or get(b"x-api-key") or get(b"api-key")
+    return Caller(
+        fingerprint=None if shown is None else fingerprint(shown),
+        host=_label(get(b"host")),
+        origin=_label(get(b"origin")),
+        request_id=_label(get(b"x-request-id")),
+        priority=_label(get(b"x-request-priority")),
+        workload=_label(get(b"x-penstock-workload") or get(b"x-overlaat-workload")),
+        session=_label(get(b"x-session-id") or get(b"x-litellm-session-id")),
+        retry_count=_label(get(b"x-stainless-retry-count")),
+    )
 
 
 def fingerprint(value: bytes) -> str | None:
@@ -67,9 +55,9 @@ def fingerprint(value: bytes) -> str | None:
     return hashlib.sha256(secret).hexdigest()[:8] if secret else None
 
 
-def _label(value: bytes) -> str | None:
+def _label(value: bytes | None) -> str | None:
     """Printable ASCII of a bounded length; anything else is nobody's label."""
-    if not 0 < len(value) <= MAX_LABEL_CHARACTERS:
+    if value is None or not 0 < len(value) <= MAX_LABEL_CHARACTERS:
         return None
     text = value.decode("latin-1")
     return text if text.isascii() and text.isprintable() else None

@@ -197,9 +197,9 @@ class Gateway:
                 await self.context.until_idle()
         except TimeoutError:
             self._interrupt_all()
-        await self._launcher.close()
         for engine in self.engines.values():
             engine.stop()
+        await self._launcher.close()
 
     def _interrupt_all(self) -> None:
         for open_call in list(self.context.active.values()):

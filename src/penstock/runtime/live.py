@@ -83,7 +83,7 @@ class Live:
         return ModelView(
             name=model.name,
             phase=replica.phase.value,
-            since=replica.since_s + self._epoch_s,
+            since=max(replica.since_s + self._epoch_s, self.gateway().started_at),
             running=len(replica.running),
             waiting=self._context.dispatcher.waiting_count(model.name),
             slots=model.slots,

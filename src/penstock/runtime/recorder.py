@@ -6,10 +6,10 @@ before any byte of an answer. One that was closed within that turn (a refusal) n
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable
+from random import getrandbits
 from typing import Protocol
 
 from penstock.core.record import CallRecord, Outcome
@@ -76,9 +76,11 @@ class Recorder:
 
 
 def uuid7(epoch_s: float) -> str:
-    """A UUID that sorts by time (RFC 9562, version 7): 48 bits of milliseconds, 74 random bits."""
-    random = int.from_bytes(os.urandom(10), "big")
-    value = (int(epoch_s * 1000) & 0xFFFF_FFFF_FFFF) << 80 | random
+    """A UUID that sorts by time (RFC 9562, version 7): 48 bits of milliseconds, 74 random bits.
+
+    Random enough to be unique, not to be a secret: nothing is granted for knowing it.
+    """
+    value = (int(epoch_s * 1000) & 0xFFFF_FFFF_FFFF) << 80 | getrandbits(80)
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     text = f"{value:032x}"

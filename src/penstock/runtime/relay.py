@@ -126,7 +126,8 @@ class Relay:
         self._reach()
 
     def refused(self, error: errors.GatewayError, now_s: float) -> None:
-        self.call.note_wait()
+        if self.call.phase is CallPhase.QUEUED:
+            self.call.note_wait()
         if isinstance(error, errors.StartFailed):
             error.detail = self._context.engines[self._target.model].log_tail() or None
         self._refuse(error)

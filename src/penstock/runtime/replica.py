@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -75,7 +76,6 @@ class ReplicaLife:
         self.load_s: float | None = None  # how long its last load took
         self._outbox = outbox
         self._tasks = tasks
-        self._loop = asyncio.get_running_loop()
         self._running: Running | None = None
         self._stop_asked = asyncio.Event()
         self.reports: Reports
@@ -89,7 +89,7 @@ class ReplicaLife:
         self._stop_asked.set()
 
     async def _live(self, generation: int, stop_asked: asyncio.Event) -> None:
-        began_s = self._loop.time()
+        began_s = time.monotonic()
         try:
             spec = self.recipe.spec()
             pool = Pool(spec.address, self._outbox)
@@ -107,7 +107,7 @@ class ReplicaLife:
                 await self._end(running, exited)
                 self._report_failure(generation, failure, is_asked=stop_asked.is_set())
                 return
-            self.load_s = self._loop.time() - began_s
+            self.load_s = time.monotonic() - began_s
             self.pool = pool
             log.info("engine_ready replica=%s load_s=%.3f", self.id, self.load_s)
             self.reports.engine_ready(self.id, generation, self.load_s)
@@ -148,14 +148,14 @@ class ReplicaLife:
     async def _probe(self, pool: Pool, check: str) -> None:
         """Return when the engine answers 200."""
         while True:
-            asked_s = self._loop.time()
+            asked_s = time.monotonic()
             try:
                 status, _ = await fetch(pool, check, timeout_s=PROBE_TIMEOUT_S)
             except FetchFailed:
                 status = 0
             if status == 200:
                 return
-            await asyncio.sleep(max(0.0, PROBE_EVERY_S - (self._loop.time() - asked_s)))
+            await asyncio.sleep(max(0.0, PROBE_EVERY_S - (time.monotonic() - asked_s)))
 
     async def _until_over(self, exited: asyncio.Task[Exit], stop_asked: asyncio.Event) -> str | None:
         """Why it is over: None = it was asked to stop."""

@@ -40,11 +40,13 @@ def request_head(
 ) -> bytes:
     """The head of a request to an engine; `body_bytes` None = it has no body, and says so by saying nothing."""
     lines = [method, b" ", target, b" HTTP/1.1\r\nhost: ", host, b"\r\n"]
-    named = _named_by_connection(headers)
     for name, value in headers:
         lower = name.lower()
-        if lower not in _NOT_TO_ENGINE and lower not in dropped and (not named or lower not in named):
-            lines += (name, b": ", value, b"\r\n")
+        if lower not in _NOT_TO_ENGINE:
+            if lower not in dropped:
+                lines += (name, b": ", value, b"\r\n")
+        elif lower == b"connection" and _names_headers(value):
+            return request_head(method, target, host, _without_named(headers), dropped, body_bytes)
     lines.append(b"\r\n" if body_bytes is None else b"content-length: %d\r\n\r\n" % body_bytes)
     return b"".join(lines)
 
@@ -52,22 +54,29 @@ def request_head(
 def reply_head(status: int, headers: Headers, added: bytes, framing: bytes) -> bytes:
     """The head of an answer; `added` and `framing` are complete header lines of our own."""
     lines = [_STATUS_LINE.get(status) or b"HTTP/1.1 %d \r\n" % status]
-    named = _named_by_connection(headers)
     for name, value in headers:
         lower = name.lower()
-        if lower not in HOP_BY_HOP and (not named or lower not in named):
+        if lower not in HOP_BY_HOP:
             lines += (name, b": ", value, b"\r\n")
+        elif lower == b"connection" and _names_headers(value):
+            return reply_head(status, _without_named(headers), added, framing)
     lines += (added, framing, b"\r\n")
     return b"".join(lines)
 
 
-def _named_by_connection(headers: Headers) -> set[bytes] | None:
-    """Headers that the sender declared to be for the next hop only."""
-    named: set[bytes] | None = None
+def _names_headers(connection: bytes) -> bool:
+    """A Connection header says more than how long the connection lasts."""
+    return connection.lower() not in (b"keep-alive", b"close")
+
+
+def _without_named(headers: Headers) -> Headers:
+    """The headers less what their sender declared to be for the next hop only, and less that declaration.
+
+    What frames a message is not dropped on a stranger's word.
+    """
+    named = {b"connection"}
     for name, value in headers:
-        if len(name) == 10 and name.lower() == b"connection":
-            tokens = {token.strip() for token in value.lower().split(b",")} - {b"close", b"keep-alive", b""}
-            if tokens:
-                named = tokens if named is None else named | tokens
-    # What frames a message must not be dropped on a stranger's word.
-    return named - {b"content-length", b"host", b"content-type"} if named else None
+        if name.lower() == b"connection":
+            named |= {token.strip() for token in value.lower().split(b",")}
+    named -= {b"content-length", b"host", b"content-type"}
+    return [header for header in headers if header[0].lower() not in named]

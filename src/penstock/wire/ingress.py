@@ -121,6 +121,8 @@ class Ingress(HttpToolsProtocol):
         self._pipelined: deque[_Incoming] = deque()
         self._head_bytes = 0
         self._head_fields = 0
+        self._head_size = 0
+        self._fields: dict[bytes, bytes] = {}
         self._is_head_open = True
         self._is_refused = False
         self._is_closed_cleanly = False
@@ -203,7 +205,8 @@ class Ingress(HttpToolsProtocol):
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
-        self._head_fields = 0
+        self._fields = {}
+        self._head_fields = self._head_size = 0
         self._is_head_open = True
 
     def on_url(self, url: bytes) -> None:
@@ -212,7 +215,9 @@ class Ingress(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         self._head_fields += 1
         if self._head_fields <= self.doors.max_head_fields:
+            self._head_size += len(name) + len(value) + 4
             self.headers.append((name, value))
+            self._fields.setdefault(name.lower(), value)
 
     def on_headers_complete(self) -> None:
         self._is_head_open = False
@@ -222,12 +227,12 @@ class Ingress(HttpToolsProtocol):
         if self._head_fields > self.doors.max_head_fields:
             self._refuse_malformed(431, "The request has too many header fields (limits.head_fields).")
             return
-        if len(self.url) + sum(len(n) + len(v) + 4 for n, v in self.headers) > self.doors.max_head_bytes:
+        if len(self.url) + self._head_size > self.doors.max_head_bytes:
             self._refuse_malformed(431, "The head of the request is too large (limits.head).")
             return
         parser = self.parser
         address = None if self.client is None else self.client[0]
-        head = Head(parser.get_method(), self.url, self.headers, parser.get_http_version(), address)
+        head = Head(parser.get_method(), self.url, self.headers, parser.get_http_version(), address, self._fields)
         handler = self.doors.route(head)
         if handler is None:
             self._begin_asgi()
@@ -278,14 +283,9 @@ class Ingress(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _begin_hot(self, head: Head, handler: HotHandler, *, keeps_alive: bool) -> None:
-        length, expects = None, False
-        for name, value in head.headers:
-            size = len(name)
-            if size == 14 and name.lower() == b"content-length":
-                length = int(value)
-            elif size == 6 and name.lower() == b"expect":
-                expects = value.lower() == b"100-continue"
-        incoming = _Incoming(head, handler, keeps_alive, expects, length)
+        length = head.fields.get(b"content-length")
+        expects = b"expect" in head.fields and head.fields[b"expect"].lower() == b"100-continue"
+        incoming = _Incoming(head, handler, keeps_alive, expects, None if length is None else int(length))
         self._arriving = incoming
         if self.is_idle and not self._pipelined:
             self._open(incoming)
