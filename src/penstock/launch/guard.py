@@ -23,7 +23,7 @@ import socket
 import sys
 import time
 
-from penstock.launch.living import MARK, Living, kill, living, mark_of, send, send_group, with_descendants
+from penstock.launch.living import MARK, Living, kill, living, mark_of, pidfd, send, send_group, with_descendants
 from penstock.launch.spawn import adopt_orphans, spawn
 
 RECHECK_S = 0.1
@@ -66,6 +66,7 @@ class Guard:
     """The engines' parent; one thread, woken by orders, signals and deadlines."""
 
     def __init__(self, gateway: socket.socket, grace_s: float) -> None:
+        gateway.set_inheritable(False)  # an engine that held it would hide the guard's death from the gateway
         self._gateway = gateway
         self._grace_s = grace_s
         self._engines: dict[int, Engine] = {}
@@ -76,6 +77,11 @@ class Guard:
         self._adopts_orphans = adopt_orphans()
         self._poll = select.poll()
         self._poll.register(gateway, select.POLLIN)
+        self._gateway_life = pidfd(
+            os.getppid()
+        )  # a fork of the gateway could hold its socket open longer than it lives
+        if self._gateway_life is not None:
+            self._poll.register(self._gateway_life, select.POLLIN)
 
     def run(self) -> None:
         """Serve until the gateway is gone or asks for the end, and every engine is gone too."""
@@ -91,6 +97,8 @@ class Guard:
                     self._receive()
                 elif fd == wake and signal.SIGTERM in os.read(wake, 4096):
                     self._close(self._grace_s)
+                elif fd == self._gateway_life:
+                    self._lose_gateway()
                 elif fd != wake:
                     os.read(fd, 65536)  # an orphan's output
             self._settle()
@@ -134,8 +142,12 @@ class Guard:
 
     def _lose_gateway(self) -> None:
         """Stop all. Nobody else reads now what engines print, and one that cannot print may not end as it should."""
-        self._poll.unregister(self._gateway)
+        if self._is_orphaned:
+            return
         self._is_orphaned = True
+        self._poll.unregister(self._gateway)
+        if self._gateway_life is not None:
+            self._poll.unregister(self._gateway_life)
         for engine in self._engines.values():
             self._poll.register(engine.source, select.POLLIN)
         self._close(self._grace_s)

@@ -82,7 +82,7 @@ def mark_of(process: Living) -> str | None:
 
 def send(process: Living, number: int) -> bool:
     """Signal this process and no later one of the same number; False = it is not ours to signal."""
-    handle = _pidfd(process.pid)
+    handle = pidfd(process.pid)
     try:
         if _HAS_PROC:
             now = _read_stat(str(process.pid))
@@ -102,8 +102,11 @@ def send(process: Living, number: int) -> bool:
     return True
 
 
-def _pidfd(pid: int) -> int | None:
-    """What keeps meaning this one process, whatever becomes of its number; None = not to be had here."""
+def pidfd(pid: int) -> int | None:
+    """What keeps meaning this one process, whatever becomes of its number; readable when it ended.
+
+    None = there is no such process, or this system has no such thing.
+    """
     try:
         return os.pidfd_open(pid) if sys.platform == "linux" else None
     except OSError:

@@ -33,11 +33,15 @@ class LogRing:
         self._waiting: set[asyncio.Future[None]] = set()
         self._is_closed = False
 
+    def __len__(self) -> int:
+        """Bytes held in memory: up to twice the limit, so that seldom anything has to be moved."""
+        return len(self._kept)
+
     def append(self, text: bytes) -> None:
         """Take what was printed; never waits, never fails."""
         self._kept += text
         self._end += len(text)
-        if len(self._kept) > 2 * self._limit_bytes:  # seldom, for it moves all that stays
+        if len(self._kept) > 2 * self._limit_bytes:
             del self._kept[: -self._limit_bytes]
         self._wake()
 
@@ -56,9 +60,11 @@ class LogRing:
             text = text if starts_a_line else text.partition(b"\n")[2] or text
         return text.decode(errors="replace")
 
-    async def subscribe(self, *, from_start: bool) -> AsyncIterator[Piece]:
-        """Follow the log until it is closed, from the oldest byte kept or from now on."""
-        position = self._start if from_start else self._end
+    def subscribe(self, *, from_start: bool) -> AsyncIterator[Piece]:
+        """Follow the log until it is closed, from the oldest byte kept or from this moment on."""
+        return self._follow(self._start if from_start else self._end)
+
+    async def _follow(self, position: int) -> AsyncIterator[Piece]:
         while True:
             while position == self._end:
                 if self._is_closed:

@@ -34,7 +34,7 @@ def spawn(
             _prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
         if os.getppid() == parent:
             _become(argv, env, cwd, output)
-    except (OSError, ValueError) as fault:
+    except OSError as fault:
         os.write(tells, f"{fault}".encode(errors="backslashreplace"))
     finally:
         os._exit(127)
@@ -58,5 +58,7 @@ def _become(argv: list[str], env: dict[str, str], cwd: str | None, output: int) 
         raise OSError(f"{argv[0]}: {what}") from fault
     except PermissionError as fault:
         raise OSError(f"{argv[0]}: not executable") from fault
+    except ValueError as fault:
+        raise OSError("a zero byte in the command or its environment") from fault
     except OSError as fault:
         raise OSError(f"{argv[0]}: {fault.strerror}") from fault
