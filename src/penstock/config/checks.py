@@ -179,7 +179,7 @@ def _late_macros(check: Check) -> None:
                     check.fault(at, f"`{PORT}`", expected)
                 elif not is_told:
                     check.fault(at, f"`{PORT}`, which `cmd` does not use", "a `cmd` that uses it too")
-        if model.cmd is not None and "proxy" not in node.members and not is_told:
+        if (model.cmd or "").strip() and "proxy" not in node.members and not is_told:
             expected = f"`{PORT}` in it, or `proxy` to say where the engine answers"
             check.fault(node.members.get("cmd", node), f"a command without `{PORT}`", expected)
 

@@ -84,7 +84,7 @@ def _place(fault: Fault) -> tuple[bool, int, int]:
 def did_you_mean(name: str, names: Iterable[str]) -> str | None:
     """A suggestion naming the nearest of `names`; None if none is near."""
     folded = {_folded(each): each for each in names}
-    near = difflib.get_close_matches(_folded(name), folded, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(_folded(name), folded, n=1, cutoff=0.65)
     return f"did you mean `{folded[near[0]]}`?" if near else None
 
 

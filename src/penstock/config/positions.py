@@ -153,13 +153,12 @@ class _Unfolding:
                 self._fault(made, "a key that is a list or a mapping", "a key that is a text")
             elif key_node.tag == _TAG + "merge":
                 merged = self._merged(value_node, made, depth) | merged
-            elif key_node.value in members:
-                first = members[key_node.value].key_mark.line
-                place = Node(None, mark, _joined(made.key, key_node.value))
+            elif (name := _rejoined(str(key_node.value), "replace")) in members:
+                place = Node(None, mark, _joined(made.key, name))
+                first = members[name].key_mark.line
                 self._fault(place, f"the key a second time (first in line {first})", "each key once")
             else:
-                key = _joined(made.key, key_node.value)
-                members[key_node.value] = self.node(value_node, key, mark, depth + 1)
+                members[name] = self.node(value_node, _joined(made.key, name), mark, depth + 1)
         return merged | members
 
     def _merged(self, source: yaml.Node, made: Node, depth: int) -> dict[str, Node]:
@@ -194,8 +193,12 @@ def _read(text: str, tag: str) -> Scalar:
         return _whole(text.replace("_", "").lower())
     if tag == "float":
         return float(text.replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan"))
-    # A JSON file writes a character beyond U+FFFF as two escapes, which YAML reads as two halves.
-    return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    return _rejoined(text, "strict")
+
+
+def _rejoined(text: str, errors: str) -> str:
+    """JSON writes a character beyond U+FFFF as two escapes, which YAML reads as two halves; a half alone is none."""
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", errors)
 
 
 def _whole(text: str) -> int:

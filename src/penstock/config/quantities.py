@@ -13,7 +13,7 @@ BYTES = {
     "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40,
 }  # fmt: skip
 
-DURATION_PATTERN = r"^\s*(\d+(\.\d+)?\s*(ms|s|m|h|d|w)?\s*)+$"
+DURATION_PATTERN = r"^\s*(\d+(\.\d+)?|(\d+(\.\d+)?\s*(ms|s|m|h|d|w)\s*)+)\s*$"
 SIZE_PATTERN = r"^\s*\d+(\.\d+)?\s*([kKmMgGtT][iI]?)?[bB]?\s*$"
 
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?\s*", re.ASCII)
@@ -23,13 +23,13 @@ _MOST_DIGITS = 40
 
 
 def seconds(text: str) -> float:
-    """Read "90", "1.5h" or "1h30m"; raises ValueError."""
+    """Read "90", "1.5h" or "1h30m"; raises ValueError. Only a number alone needs no unit."""
     rest, total_s = text.strip(), 0.0
     if not rest or len(rest) > _MOST_DIGITS:
         raise ValueError(text)
     while rest:
         part = _DURATION_PART.match(rest)
-        if part is None or (part[2] is None and part.end() < len(rest)):
+        if part is None or (part[2] is None and part[0] != text.strip()):
             raise ValueError(text)
         total_s += float(part[1]) * SECONDS[part[2] or "s"]
         rest = rest[part.end() :]

@@ -80,15 +80,15 @@ def with_environment(text: str, environ: Mapping[str, str]) -> str:
 
 def report_environment(node: Node, environ: Mapping[str, str], findings: Findings) -> None:
     """Report the variables that `with_environment` could not fill in."""
-    texts = [(node.mark, node.value)] if isinstance(node.value, str) else []
-    texts += [(member.key_mark, name) for name, member in node.members.items()]
-    for mark, text in texts:
+    texts = [(node.mark, node.key, node.value)] if isinstance(node.value, str) else []
+    texts += [(member.key_mark, member.key, name) for name, member in node.members.items()]
+    for mark, key, text in texts:
         for name in _LEFT.findall(text):
             reason = "has a line break in it" if name in environ else "is not set"
             suggestion = None if name in environ else did_you_mean(name, environ)
             found, expected = f"`${{env.{name}}}`, which {reason}", "an environment variable with one line of text"
-            key = _LEFT.sub(r"${env.\1}", node.key)
-            findings.faults.append(Fault(findings.file, mark, key, found, expected, suggestion))
+            key_as_written = _LEFT.sub(r"${env.\1}", key)
+            findings.faults.append(Fault(findings.file, mark, key_as_written, found, expected, suggestion))
     for inner in (*node.members.values(), *node.items):
         report_environment(inner, environ, findings)
 
