@@ -41,9 +41,10 @@ class ServeOptions:
 def serve(options: ServeOptions) -> int:
     """Serve until SIGINT or SIGTERM; gives the exit code."""
     environ = dict(os.environ)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     state_dir = options.state_dir or default_state_dir(environ)
     try:
-        loaded = _configuration(options, state_dir, environ)
+        loaded = _configuration(options, environ)
         addresses = _addresses(options, loaded)
     except ConfigError as error:
         print(error, file=sys.stderr)
@@ -54,9 +55,7 @@ def serve(options: ServeOptions) -> int:
     settings = loaded.settings
     if options.state_dir is None and settings.state_dir is not None:
         state_dir = Path(settings.state_dir)
-    logging.basicConfig(
-        level=settings.log_level.value.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-    )
+    logging.getLogger("penstock").setLevel(settings.log_level.value.upper())
     for warning in loaded.warnings:
         logging.getLogger("penstock.config").warning("%s", warning)
     folder = None if loaded.path is None else loaded.path.absolute().parent
@@ -80,12 +79,12 @@ async def _run(options: GatewayOptions, loaded: Loaded) -> int:
     return 0
 
 
-def _configuration(options: ServeOptions, state_dir: Path, environ: dict[str, str]) -> Loaded:
+def _configuration(options: ServeOptions, environ: dict[str, str]) -> Loaded:
     """The file named, the file found, or what is found on the machine. Raises ConfigError."""
     path = options.config or _usual_place(environ)
     if path is not None:
         return load(path, environ=environ, upstream=options.upstream, format=options.format)
-    text = found_on_this_machine(state_dir, environ, options.models_dir)
+    text = found_on_this_machine(environ, options.models_dir)
     return loads(text, name="what was found on this machine", environ=environ)
 
 

@@ -91,7 +91,7 @@ class ReplicaLife:
     async def _live(self, generation: int, stop_asked: asyncio.Event) -> None:
         began_s = time.monotonic()
         try:
-            spec = self.recipe.spec()
+            spec = await asyncio.to_thread(self.recipe.spec)  # it may read a model's header from a slow disk
             pool = Pool(spec.address, self._outbox)
             running = await self.recipe.launcher.start(spec, self.log.append)
         except (LaunchFailed, ValueError) as exc:
