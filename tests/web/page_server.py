@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import threading
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,9 @@ from email.message import Message
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NoReturn
+
+import pytest
 
 UI_FOLDER = Path(__file__).parents[2] / "src" / "penstock" / "web" / "ui"
 CONTENT_TYPES = {
@@ -25,6 +29,13 @@ NOW_S = 1_790_000_000.0
 _HANG_UP = b""
 
 View = dict[str, object]
+
+
+def missing(what: str) -> NoReturn:
+    """Skip for want of something this machine lacks; where everything must be there, fail."""
+    if os.environ.get("PENSTOCK_TEST_ALL") == "1":
+        pytest.fail(f"{what} is missing, and nothing may be skipped here")
+    pytest.skip(f"{what} is not on this machine")
 
 
 def model_view(name: str, **changes: object) -> View:
@@ -201,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class names it
         """Say nothing."""
 
 

@@ -3,7 +3,7 @@
 import { refusal } from "./actions.js";
 
 /** @typedef {{role: "user"|"assistant", content: string}} Message */
-/** @typedef {{kind: "text", text: string}|{kind: "thought", text: string}|{kind: "note", text: string}} Piece note = what a waiting comment says */
+/** @typedef {{kind: "text"|"thought"|"note", text: string}} Piece note = what a waiting comment says */
 
 const ANSWER_LIMIT_TOKENS = 1024;
 

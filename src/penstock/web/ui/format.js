@@ -9,10 +9,13 @@ export function span(seconds) {
   if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 9.995) return `${seconds.toFixed(2)} s`;
   if (seconds < 59.95) return `${seconds.toFixed(1)} s`;
-  return wholeSpan(seconds);
+  return wholeSpan(Math.round(seconds));
 }
 
-/** A span that is still growing, in whole seconds: "7 s", "1 m 12 s", "2 h 5 m", "3 d 4 h". @param {number|null|undefined} seconds */
+/**
+ * A span that is still growing, in whole seconds: "7 s", "1 m 12 s", "2 h 5 m", "3 d 4 h".
+ * @param {number|null|undefined} seconds
+ */
 export function wholeSpan(seconds) {
   if (seconds == null) return UNKNOWN;
   const whole = Math.max(0, Math.floor(seconds));

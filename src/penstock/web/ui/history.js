@@ -89,7 +89,8 @@ function spansOfRecord(record) {
   if (record.enqueued_s != null) {
     spans.push({ kind: "waiting", start_s: at(record.enqueued_s), end_s: at(record.admitted_s ?? record.done_s) });
   }
-  if (record.admitted_s != null) spans.push({ kind: "running", start_s: at(record.admitted_s), end_s: at(record.done_s) });
+  if (record.admitted_s != null)
+    spans.push({ kind: "running", start_s: at(record.admitted_s), end_s: at(record.done_s) });
   return spans;
 }
 
@@ -108,14 +109,20 @@ function loadOfRecord(record) {
 /** For each second of [from, to): the most that ran and the most that waited at once. */
 function peaks(spans, from_s, to_s) {
   const changes = spans.flatMap(({ kind, start_s, end_s }) => {
-    return end_s > start_s ? [{ at_s: start_s, kind, by: 1 }, { at_s: end_s, kind, by: -1 }] : [];
+    return end_s > start_s
+      ? [
+          { at_s: start_s, kind, by: 1 },
+          { at_s: end_s, kind, by: -1 },
+        ]
+      : [];
   });
   changes.sort((a, b) => a.at_s - b.at_s || a.by - b.by);
   const level = { running: 0, waiting: 0 };
   const result = [];
   let next = 0;
   for (let second = from_s; second < to_s; second += 1) {
-    for (; next < changes.length && changes[next].at_s <= second; next += 1) level[changes[next].kind] += changes[next].by;
+    for (; next < changes.length && changes[next].at_s <= second; next += 1)
+      level[changes[next].kind] += changes[next].by;
     const peak = { ...level };
     for (; next < changes.length && changes[next].at_s < second + 1; next += 1) {
       const { kind, by } = changes[next];

@@ -5,7 +5,8 @@
 /** @typedef {{part: Part, seconds: number}} Stretch */
 
 /**
- * The parts in the order in which they are drawn, and their names. "engine" is the time in a slot when nobody saw the first token.
+ * The parts in the order in which they are drawn, and their names.
+ * "engine" is the time in a slot when nobody saw the first token.
  * @type {Record<Part, string>}
  */
 export const PART_NAMES = { queue: "queue", load: "load", prompt: "first token", decode: "decode", engine: "engine" };
@@ -28,6 +29,11 @@ export function stretches(record) {
     ...service(record, end_s),
   ];
   return all.filter((stretch) => stretch.seconds > 0);
+}
+
+/** Epoch seconds; null = not known. @param {RecordView} record */
+export function endedAt(record) {
+  return record.done_s == null ? null : record.received_at + record.done_s;
 }
 
 /** Tokens of the answer per second while it was written; null = not known. @param {RecordView} record */

@@ -18,7 +18,8 @@ export function fromSnapshot(snapshot) {
 }
 
 /**
- * What is known after a delta; the very same object when the delta is old news. Parts that did not change stay themselves.
+ * What is known after a delta; the very same object when the delta is old news.
+ * Parts that did not change stay themselves.
  * @param {Known} known
  * @param {Delta} delta
  * @returns {Known}

@@ -91,7 +91,11 @@
  * @property {Counts} counts
  * @property {RecordView[]} recent newest first
  *
- * @typedef {Omit<State, "models"|"calls"> & {models: Map<string, ModelView>, calls: Map<string, CallView>}} Known the state as the page keeps it
+ * @typedef {object} Kept
+ * @property {Map<string, ModelView>} models
+ * @property {Map<string, CallView>} calls
+ *
+ * @typedef {Omit<State, "models"|"calls"> & Kept} Known the state as the page keeps it
  *
  * @typedef {object} Delta Only what changed; a null model or call is gone.
  * @property {number} seq

@@ -7,8 +7,15 @@ import { counted } from "./format.js";
 
 /** @type {Record<import("./types.js").Phase, string>} */
 const PHASE_TONES = {
-  stopped: "quiet", starting: "load", ready: "good", draining: "wait", sleeping: "prompt",
-  waking: "load", stopping: "wait", backoff: "bad", failed: "bad",
+  stopped: "quiet",
+  starting: "load",
+  ready: "good",
+  draining: "wait",
+  sleeping: "prompt",
+  waking: "load",
+  stopping: "wait",
+  backoff: "bad",
+  failed: "bad",
 };
 
 /** @type {Record<string, string>} */
@@ -16,10 +23,20 @@ const CALL_TONES = { reading: "quiet", queued: "wait", loading: "load", sent: "p
 
 /** @type {Record<string, string>} */
 const CALL_WORDS = {
-  reading: "sending its request", queued: "queued", loading: "loading", sent: "reading the prompt", streaming: "answering",
+  reading: "sending its request",
+  queued: "queued",
+  loading: "loading",
+  sent: "reading the prompt",
+  streaming: "answering",
 };
 
-const BAD_OUTCOMES = new Set(["upstream_error", "interrupted", "deadline", "rejected_start_failed", "rejected_breaker"]);
+const BAD_OUTCOMES = new Set([
+  "upstream_error",
+  "interrupted",
+  "deadline",
+  "rejected_start_failed",
+  "rejected_breaker",
+]);
 
 /** @param {string} phase a model's @returns {string} the tone of its word */
 export function phaseTone(phase) {
@@ -43,6 +60,11 @@ export function outcomeTone(outcome) {
   return BAD_OUTCOMES.has(outcome) ? "bad" : "wait";
 }
 
+/** @param {string|null} outcome null = not ended */
+export function outcomeWords(outcome) {
+  return outcome === null ? "open" : plain(outcome);
+}
+
 /** A code as words: "client_abandoned" reads "client abandoned". @param {string} code */
 export function plain(code) {
   return code.replaceAll("_", " ");
@@ -57,20 +79,34 @@ export function waitWords(call, model) {
   if (call.phase === "reading") return "its request is still arriving";
   const other = call.wait_for ?? "another model";
   switch (call.wait_reason) {
-    case null: return UNTOLD;
-    case "none": return "about to start";
-    case "model_cap": return slotWords(model);
-    case "key_cap": return `key ${call.key ?? "of this client"} runs as many as it may`;
-    case "budget_full": return "the shared budget is used up";
-    case "reserved": return `room is kept for ${other}`;
-    case "exclusive": return `${other} must finish first, they never run together`;
-    case "aged_in": return `${other} has waited longer`;
-    case "loading": return `${call.wait_for ?? call.model} is being loaded`;
-    case "draining": return `${other} finishes its work, then makes room`;
-    case "hold": return `${other} was only just loaded and still has work`;
-    case "memory": return `memory is taken by ${other}`;
-    case "paused": return "paused by the operator";
-    default: return plain(call.wait_reason);
+    case null:
+      return UNTOLD;
+    case "none":
+      return "about to start";
+    case "model_cap":
+      return slotWords(model);
+    case "key_cap":
+      return `key ${call.key ?? "of this client"} runs as many as it may`;
+    case "budget_full":
+      return "the shared budget is used up";
+    case "reserved":
+      return `room is kept for ${other}`;
+    case "exclusive":
+      return `${other} must finish first, they never run together`;
+    case "aged_in":
+      return `${other} has waited longer`;
+    case "loading":
+      return `${call.wait_for ?? call.model} is being loaded`;
+    case "draining":
+      return `${other} finishes its work, then makes room`;
+    case "hold":
+      return `${other} was only just loaded and still has work`;
+    case "memory":
+      return `memory is taken by ${other}`;
+    case "paused":
+      return "paused by the operator";
+    default:
+      return plain(call.wait_reason);
   }
 }
 

@@ -12,7 +12,12 @@ import { Requests } from "./requests.js";
 import { Running } from "./running.js";
 import { Toasts, useToasts } from "./toasts.js";
 
-/** @param {{store: import("../store.js").Store, clock: import("../clock.js").Clock, history: import("../history.js").History}} props */
+/**
+ * @param {object} props
+ * @param {import("../store.js").Store} props.store
+ * @param {import("../clock.js").Clock} props.clock
+ * @param {import("../history.js").History} props.history
+ */
 export function App({ store, clock, history }) {
   const { known, connection } = useStore(store);
   const [shown, setShown] = useState(/** @type {import("../types.js").RecordView|null} */ (null));
@@ -24,9 +29,10 @@ export function App({ store, clock, history }) {
 
   return html`
     <${Header} gateway=${known?.gateway} connection=${connection} clock=${clock} onPlay=${() => setPlaying(true)} />
-    <main>
-      ${known
-        ? html`
+    <main data-connection=${connection}>
+      ${
+        known
+          ? html`
           <${Now} known=${known} calls=${calls} clock=${clock} history=${history} />
           <div class="columns">
             <${Models} models=${models} clock=${clock} tell=${tell} />
@@ -36,7 +42,8 @@ export function App({ store, clock, history }) {
             </div>
           </div>
           <${Requests} recent=${known.recent} models=${models} show=${show} />`
-        : html`<p class="connecting">Connecting to the gateway…</p>`}
+          : html`<p class="connecting">Connecting to the gateway…</p>`
+      }
     </main>
     ${shown && html`<${Details} record=${shown} onClose=${() => setShown(null)} />`}
     ${isPlaying && html`<${Playground} models=${models} onClose=${() => setPlaying(false)} />`}

@@ -3,7 +3,7 @@
 import { bytes, moment, number, rate, span, UNKNOWN } from "../format.js";
 import { html } from "../html.js";
 import { PART_NAMES, stretches, tokensPerSecond } from "../spans.js";
-import { outcomeTone, plain } from "../wording.js";
+import { outcomeTone, outcomeWords, plain } from "../wording.js";
 import { Drawer } from "./drawer.js";
 import { Word } from "./parts.js";
 import { SplitBar } from "./split_bar.js";
@@ -12,10 +12,59 @@ import { SplitBar } from "./split_bar.js";
 
 /** @type {[string, string[]][]} */
 const GROUPS = [
-  ["Request", ["received_at", "method", "path", "dialect", "model_requested", "model", "engine", "streamed", "key", "client_address", "workload", "session", "request_bytes", "response_bytes"]],
-  ["Scheduling", ["priority_asked", "priority", "position_at_entry", "wait_reasons", "queue_wait_s", "load_wait_s", "caused_load", "waited_for_load", "pool", "cost"]],
-  ["Moments after its arrival", ["enqueued_s", "engine_ready_s", "admitted_s", "sent_s", "first_byte_s", "first_token_s", "done_s"]],
-  ["Tokens", ["prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "drafted_tokens", "accepted_tokens", "token_source", "finish_reason", "engine_prompt_ms", "engine_decode_ms"]],
+  [
+    "Request",
+    [
+      "received_at",
+      "method",
+      "path",
+      "dialect",
+      "model_requested",
+      "model",
+      "engine",
+      "streamed",
+      "key",
+      "client_address",
+      "workload",
+      "session",
+      "request_bytes",
+      "response_bytes",
+    ],
+  ],
+  [
+    "Scheduling",
+    [
+      "priority_asked",
+      "priority",
+      "position_at_entry",
+      "wait_reasons",
+      "queue_wait_s",
+      "load_wait_s",
+      "caused_load",
+      "waited_for_load",
+      "pool",
+      "cost",
+    ],
+  ],
+  [
+    "Moments after its arrival",
+    ["enqueued_s", "engine_ready_s", "admitted_s", "sent_s", "first_byte_s", "first_token_s", "done_s"],
+  ],
+  [
+    "Tokens",
+    [
+      "prompt_tokens",
+      "cached_tokens",
+      "completion_tokens",
+      "reasoning_tokens",
+      "drafted_tokens",
+      "accepted_tokens",
+      "token_source",
+      "finish_reason",
+      "engine_prompt_ms",
+      "engine_decode_ms",
+    ],
+  ],
 ];
 const ABOVE = new Set(["outcome", "abandoned_in", "http_status", "error_code", "error_detail"]);
 
@@ -26,15 +75,20 @@ export function Details({ record, onClose }) {
   return html`
     <${Drawer} title=${record.model ?? record.model_requested ?? "Request"} onClose=${onClose}>
       <p class="verdict">
-        <${Word} tone=${outcomeTone(record.outcome)} word=${plain(record.outcome ?? "open")} />
+        <${Word} tone=${outcomeTone(record.outcome)} word=${outcomeWords(record.outcome)} />
         <span>${verdict(record)}</span>
       </p>
-      ${(record.error_code || record.error_detail) && html`
-        <div class="failure"><p>${[record.error_code, record.error_detail].filter(Boolean).join(": ")}</p></div>`}
+      ${
+        (record.error_code || record.error_detail) &&
+        html`
+        <div class="failure"><p>${[record.error_code, record.error_detail].filter(Boolean).join(": ")}</p></div>`
+      }
       <${SplitBar} record=${record} />
       <dl class="parts">
-        ${stretches(record).map(({ part, seconds }) => html`
-          <div><dt><i class="swatch part-${part}"></i>${PART_NAMES[part]}</dt><dd>${span(seconds)}</dd></div>`)}
+        ${stretches(record).map(
+          ({ part, seconds }) => html`
+          <div><dt><i class="swatch part-${part}"></i>${PART_NAMES[part]}</dt><dd>${span(seconds)}</dd></div>`,
+        )}
         <div><dt>tokens/s</dt><dd>${rate(tokensPerSecond(record))}</dd></div>
       </dl>
       ${GROUPS.map(([title, fields]) => html`<${Group} title=${title} fields=${fields} record=${record} />`)}
@@ -56,8 +110,13 @@ function Group({ title, fields, record }) {
   return html`
     <h3>${title}</h3>
     <dl class="fields">
-      ${told.map((field) => html`<div><dt>${plain(field.replace(/_(s|at|ms)$/, ""))}</dt><dd>${fieldWords(field, record[field])}</dd></div>`)}
+      ${told.map((field) => html`<div><dt>${fieldName(field)}</dt><dd>${fieldWords(field, record[field])}</dd></div>`)}
     </dl>`;
+}
+
+/** The unit is in the value. */
+function fieldName(field) {
+  return plain(field.replace(/_(s|at|ms)$/, ""));
 }
 
 function fieldWords(field, value) {

@@ -1,4 +1,4 @@
-/** A panel over the page's right side. It is a modal dialog, so the browser itself keeps the focus in it and closes it on Escape. */
+/** A panel over the page's right side; a modal dialog, so the browser keeps the focus in it and Escape closes it. */
 
 import { html, useEffect, useRef } from "../html.js";
 
@@ -6,13 +6,14 @@ import { html, useEffect, useRef } from "../html.js";
 export function Drawer({ title, onClose, children }) {
   const dialog = useRef(/** @type {HTMLDialogElement|null} */ (null));
   useEffect(() => dialog.current?.showModal(), []);
-  const onBackdrop = (/** @type {MouseEvent} */ event) => event.target === dialog.current && dialog.current?.close();
+  const close = () => dialog.current?.close();
+  const onBackdrop = (/** @type {MouseEvent} */ event) => event.target === dialog.current && close();
   return html`
     <dialog ref=${dialog} class="drawer" aria-labelledby="drawer-title" onClose=${onClose} onMouseDown=${onBackdrop}>
       <div class="drawer-inside">
         <div class="drawer-head">
           <h2 id="drawer-title">${title}</h2>
-          <button type="button" class="button icon" aria-label="Close" onClick=${() => dialog.current?.close()}>×</button>
+          <button type="button" class="button icon" aria-label="Close" onClick=${close}>×</button>
         </div>
         ${children}
       </div>

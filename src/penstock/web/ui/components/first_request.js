@@ -9,7 +9,7 @@ export function FirstRequest({ models }) {
   const model = models.find(isChat) ?? models[0];
   return html`
     <div class="empty">
-      <p>No request yet. Any OpenAI client works with <code>${here("v1")}</code> as its base URL; this line does too:</p>
+      <p>No request yet. Any OpenAI client works with the base URL <code>${here("v1")}</code>; this line does too:</p>
       <${Snippet} text=${curlLine(model)} />
     </div>`;
 }

@@ -5,25 +5,33 @@ import { useNow } from "../hooks.js";
 import { html, useEffect, useState } from "../html.js";
 import { currentTheme, onThemeChange, toggleTheme } from "../theme.js";
 
-const CONNECTION_WORDS = { connecting: "connecting", live: "live", reconnecting: "reconnecting" };
+const SUN =
+  "M5 8a3 3 0 1 0 6 0a3 3 0 1 0-6 0M8 1v2M8 13v2M1 8h2M13 8h2M3 3l1.4 1.4M11.6 11.6L13 13M13 3l-1.4 1.4M4.4 11.6L3 13";
+const MOON = "M13.5 9.8A5.8 5.8 0 0 1 6.2 2.5a5.8 5.8 0 1 0 7.3 7.3z";
 
-/** @param {{gateway: import("../types.js").Gateway|undefined, connection: import("../store.js").Connection, clock: import("../clock.js").Clock, onPlay: () => void}} props */
+/**
+ * @param {object} props
+ * @param {import("../types.js").Gateway|undefined} props.gateway
+ * @param {import("../store.js").Connection} props.connection
+ * @param {import("../clock.js").Clock} props.clock
+ * @param {() => void} props.onPlay
+ */
 export function Header({ gateway, connection, clock, onPlay }) {
   return html`
     <header class="bar">
       <h1><img src="ui/mark.svg" alt="" width="24" height="24" />Penstock</h1>
-      ${gateway && html`<span class="bar-facts"><span>${gateway.version}</span><${Uptime} gateway=${gateway} clock=${clock} /></span>`}
+      ${gateway && html`<${Facts} gateway=${gateway} clock=${clock} />`}
       <span class="bar-gap"></span>
-      <span class="connection" data-connection=${connection} role="status">${CONNECTION_WORDS[connection]}</span>
+      <span class="connection" data-connection=${connection} role="status">${connection}</span>
       <button type="button" class="button" onClick=${onPlay} disabled=${!gateway}>Playground</button>
       <${ThemeButton} />
     </header>
     ${gateway?.health === "degraded" && html`<${Degraded} reasons=${gateway.health_reasons} />`}`;
 }
 
-function Uptime({ gateway, clock }) {
-  const now_s = useNow(clock);
-  return html`<span>up ${wholeSpan(now_s - gateway.started_at)}</span>`;
+function Facts({ gateway, clock }) {
+  const up_s = useNow(clock) - gateway.started_at;
+  return html`<span class="bar-facts"><span>${gateway.version}</span><span>up ${wholeSpan(up_s)}</span></span>`;
 }
 
 function Degraded({ reasons }) {
@@ -40,9 +48,7 @@ function ThemeButton() {
   return html`
     <button type="button" class="button icon" onClick=${toggleTheme} aria-label=${label} title=${label}>
       <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
-        ${theme === "dark"
-          ? html`<path d="M8 1v2M8 13v2M1 8h2M13 8h2M3 3l1.4 1.4M11.6 11.6L13 13M13 3l-1.4 1.4M4.4 11.6L3 13" class="stroke" /><circle cx="8" cy="8" r="3" class="stroke" />`
-          : html`<path d="M13.5 9.8A5.8 5.8 0 0 1 6.2 2.5a5.8 5.8 0 1 0 7.3 7.3z" class="stroke" />`}
+        <path d=${theme === "dark" ? SUN : MOON} class="stroke" />
       </svg>
     </button>`;
 }

@@ -5,7 +5,7 @@ import { bytes, countdown, number, span, wholeSpan } from "../format.js";
 import { useNow } from "../hooks.js";
 import { html, useState } from "../html.js";
 import { phaseTone } from "../wording.js";
-import { Heading, Word } from "./parts.js";
+import { Heading, More, Word } from "./parts.js";
 
 const UNFOLDED = 12;
 const PIPS_LIMIT = 16;
@@ -14,20 +14,28 @@ const CAN_UNLOAD = new Set(["starting", "ready", "waking", "draining"]);
 
 /** @typedef {import("../types.js").ModelView} ModelView */
 
-/** @param {{models: ModelView[], clock: import("../clock.js").Clock, tell: (tone: "good"|"bad", text: string) => void}} props */
+/**
+ * @param {object} props
+ * @param {ModelView[]} props.models
+ * @param {import("../clock.js").Clock} props.clock
+ * @param {(tone: "good"|"bad", text: string) => void} props.tell
+ */
 export function Models({ models, clock, tell }) {
   const [isUnfolded, setUnfolded] = useState(false);
   const folded = models.length > UNFOLDED && !isUnfolded ? models.filter(isAtRest) : [];
   const shown = folded.length ? models.filter((model) => !isAtRest(model)) : models;
   return html`
     <section class="card" aria-labelledby="models">
-      <${Heading} title="Models" id="models" count=${number(models.length)} />
+      <${Heading} title="Models" id="models" count=${models.length} />
       ${models.length === 0 && html`<${NoModels} />`}
       <ul class="models">
         ${shown.map((model) => html`<${Model} key=${model.name} model=${model} clock=${clock} tell=${tell} />`)}
       </ul>
-      ${folded.length > 0 && html`
-        <button type="button" class="button more" onClick=${() => setUnfolded(true)}>Show ${number(folded.length)} stopped models</button>`}
+      ${
+        folded.length > 0 &&
+        html`
+        <${More} words="${number(folded.length)} stopped models" onClick=${() => setUnfolded(true)} />`
+      }
     </section>`;
 }
 
@@ -83,17 +91,22 @@ function sinceWords(model, now_s) {
     return `idle, stops in ${countdown(model.idle_since + model.ttl_s - now_s)}`;
   }
   if (model.phase === "starting" && model.load_s) return `${wholeSpan(age_s)} of about ${wholeSpan(model.load_s)}`;
-  if (model.phase === "stopped" && model.load_s) return `loads in ${span(model.load_s)}`;
+  if (model.phase === "stopped" && model.load_s)
+    return `loads in about ${model.load_s < 1 ? span(model.load_s) : wholeSpan(Math.round(model.load_s))}`;
   return `for ${wholeSpan(age_s)}`;
 }
 
 function Slots({ model }) {
   const { running, slots, waiting } = model;
   return html`
-    ${slots !== null && slots <= PIPS_LIMIT && html`
+    ${
+      slots !== null &&
+      slots <= PIPS_LIMIT &&
+      html`
       <span class="pips" aria-hidden="true">
         ${Array.from({ length: slots }, (_, index) => html`<i class=${index < running ? "busy" : ""}></i>`)}
-      </span>`}
+      </span>`
+    }
     <span>${slots === null ? `${number(running)} running` : `${number(running)} of ${number(slots)}`}</span>
     ${waiting > 0 && html`<${Word} tone="wait" word="${number(waiting)} waiting" />`}`;
 }
@@ -101,15 +114,20 @@ function Slots({ model }) {
 function LoadProgress({ model, clock }) {
   const now_s = useNow(clock);
   const share = Math.min(0.97, (now_s - model.since) / model.load_s); // not full before it is said to be ready
-  return html`<div class="progress" aria-hidden="true"><i style=${{ width: `${Math.max(0, share) * 100}%` }}></i></div>`;
+  const width = `${Math.max(0, share) * 100}%`;
+  return html`<div class="progress" aria-hidden="true"><i style=${{ width }}></i></div>`;
 }
 
 function Failure({ model }) {
   return html`
     <div class="failure">
       <p>${model.failure}</p>
-      ${model.log_tail && html`<details><summary>Last lines of its log</summary><pre tabindex="0">${model.log_tail}</pre></details>`}
+      ${model.log_tail && html`<${LogTail} lines=${model.log_tail} />`}
     </div>`;
+}
+
+function LogTail({ lines }) {
+  return html`<details><summary>Last lines of its log</summary><pre tabindex="0">${lines}</pre></details>`;
 }
 
 function Action({ model, tell }) {
@@ -123,7 +141,11 @@ function Action({ model, tell }) {
     setAsking(false);
     if (refused) tell("bad", `${model.name}: ${refused}`);
   }
-  return html`<button type="button" class="button" disabled=${isAsking} onClick=${onClick} aria-label="${deed.word} ${model.name}">${deed.word}</button>`;
+  const label = `${deed.word} ${model.name}`;
+  return html`
+    <button type="button" class="button" disabled=${isAsking} onClick=${onClick} aria-label=${label}>
+      ${deed.word}
+    </button>`;
 }
 
 const LOAD = { word: "Load", ask: loadModel };

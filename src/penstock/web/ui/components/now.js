@@ -10,17 +10,24 @@ import { Chart } from "./chart.js";
 const MINUTE_S = 60;
 const RECENT_LIMIT = 100;
 
-/** @param {{known: import("../types.js").Known, calls: import("../types.js").CallView[], clock: import("../clock.js").Clock, history: import("../history.js").History}} props */
+/**
+ * @param {object} props
+ * @param {import("../types.js").Known} props.known
+ * @param {import("../types.js").CallView[]} props.calls
+ * @param {import("../clock.js").Clock} props.clock
+ * @param {import("../history.js").History} props.history
+ */
 export function Now({ known, calls, clock, history }) {
   const now_s = useNow(clock);
   const { running, waiting } = known.counts;
+  const firstToken_s = median(known.recent.map((record) => record.first_token_s));
   return html`
     <section class="card now" aria-label="Now">
       <dl class="figures">
         <${Figure} name="Running" ink="running" value=${number(running)} note=${loadedNote(known.models)} />
         <${Figure} name="Waiting" ink="waiting" value=${number(waiting)} note=${waitNote(calls, waiting, now_s)} />
         <${Figure} name="Last minute" ...${lastMinute(known.recent, now_s)} />
-        <${Figure} name="First token" value=${span(median(known.recent.map((record) => record.first_token_s)))} note="median of the latest" />
+        <${Figure} name="First token" value=${span(firstToken_s)} note="median of the latest" />
       </dl>
       <${Chart} history=${history} clock=${clock} />
     </section>`;
@@ -50,5 +57,8 @@ function lastMinute(recent, now_s) {
   const ended = recent.filter((record) => record.received_at + (record.done_s ?? 0) > now_s - MINUTE_S);
   const failed = ended.filter((record) => outcomeTone(record.outcome) === "bad").length;
   const isCut = ended.length === RECENT_LIMIT; // no more than these are told of
-  return { value: `${number(ended.length)}${isCut ? "+" : ""}`, note: failed ? `answered, ${number(failed)} failed` : "answered, none failed" };
+  return {
+    value: `${number(ended.length)}${isCut ? "+" : ""}`,
+    note: failed ? `answered, ${number(failed)} failed` : "answered, none failed",
+  };
 }

@@ -7,6 +7,9 @@ import { Drawer } from "./drawer.js";
 
 /** @typedef {{role: "user"|"assistant", content: string, thought?: string, note?: string, isBroken?: boolean}} Turn */
 
+const INVITATION =
+  "Ask something. If the model is not loaded yet it will be, and you will see it happen behind this panel.";
+
 /** @param {{models: import("../types.js").ModelView[], onClose: () => void}} props */
 export function Playground({ models, onClose }) {
   const choices = models.filter((model) => model.kind === null || model.kind === "chat");
@@ -22,12 +25,16 @@ export function Playground({ models, onClose }) {
             ${choices.map((choice) => html`<option value=${choice.name}>${choice.name}</option>`)}
           </select>
         </label>
-        ${isKeyAsked && html`<label>Key<input type="password" autocomplete="off" value=${key} onInput=${(event) => setKey(event.target.value)} /></label>`}
+        ${isKeyAsked && html`<${KeyField} value=${key} onInput=${(event) => setKey(event.target.value)} />`}
         <button type="button" class="button" onClick=${clear} disabled=${isBusy || turns.length === 0}>Clear</button>
       </div>
       <${Turns} turns=${turns} isBusy=${isBusy} />
       <${Composer} isBusy=${isBusy} isReady=${model !== ""} stop=${stop} send=${(text) => send({ model, key, text })} />
     <//>`;
+}
+
+function KeyField({ value, onInput }) {
+  return html`<label>Key<input type="password" autocomplete="off" value=${value} onInput=${onInput} /></label>`;
 }
 
 /** The conversation; the answer that is being written is its last turn. */
@@ -48,7 +55,10 @@ function useChat(onKeyNeeded) {
     } catch (error) {
       if (error instanceof ChatError && error.status === 401) onKeyNeeded();
       const words = error.name === "AbortError" ? "stopped" : error.message;
-      setTurns((now) => [...now.slice(0, asked.length), { content: "", ...now[asked.length], role: "assistant", note: words, isBroken: true }]);
+      setTurns((now) => [
+        ...now.slice(0, asked.length),
+        { content: "", ...now[asked.length], role: "assistant", note: words, isBroken: true },
+      ]);
     } finally {
       setBusy(false);
     }
@@ -85,31 +95,39 @@ function Turns({ turns, isBusy }) {
   useEffect(() => end.current?.scrollIntoView({ block: "end" }), [turns]);
   return html`
     <div class="turns" aria-live="polite" aria-busy=${isBusy} tabindex="0">
-      ${turns.length === 0 && html`<p class="empty">Ask something. If the model is not loaded yet it will be, and you will see it happen behind this panel.</p>`}
-      ${turns.map((turn) => html`
+      ${turns.length === 0 && html`<p class="empty">${INVITATION}</p>`}
+      ${turns.map(
+        (turn) => html`
         <div class="turn ${turn.role}">
           ${turn.thought && html`<p class="thought">${turn.thought}</p>`}
           ${turn.content && html`<p>${turn.content}</p>`}
           ${turn.note && html`<small class=${turn.isBroken ? "tone-bad" : ""}>${turn.note}</small>`}
-        </div>`)}
+        </div>`,
+      )}
       <div ref=${end}></div>
     </div>`;
 }
 
+/** The text is read from the field itself when it is sent: fingers may be faster than the next frame. */
 function Composer({ isBusy, isReady, send, stop }) {
-  const [text, setText] = useState("");
+  const field = useRef(/** @type {HTMLTextAreaElement|null} */ (null));
   function submit(event) {
     event.preventDefault();
+    const text = field.current?.value ?? "";
     if (isBusy || !isReady || !text.trim()) return;
     send(text);
-    setText("");
+    field.current.value = "";
   }
-  const onKeyDown = (/** @type {KeyboardEvent} */ event) => event.key === "Enter" && !event.shiftKey && !event.isComposing && submit(event);
+  function onKeyDown(event) {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) submit(event);
+  }
   return html`
     <form class="composer" onSubmit=${submit}>
-      <textarea autofocus rows="3" aria-label="Message" placeholder="Message" value=${text} onInput=${(event) => setText(event.target.value)} onKeyDown=${onKeyDown}></textarea>
-      ${isBusy
-        ? html`<button type="button" class="button" onClick=${stop}>Stop</button>`
-        : html`<button type="submit" class="button primary" disabled=${!isReady || !text.trim()}>Send</button>`}
+      <textarea ref=${field} autofocus rows="3" aria-label="Message" placeholder="Message" onKeyDown=${onKeyDown} />
+      ${
+        isBusy
+          ? html`<button type="button" class="button" onClick=${stop}>Stop</button>`
+          : html`<button type="submit" class="button primary" disabled=${!isReady}>Send</button>`
+      }
     </form>`;
 }

@@ -11,6 +11,8 @@ export function SplitBar({ record }) {
   const words = parts.map(({ part, seconds }) => `${PART_NAMES[part]} ${span(seconds)}`).join(", ");
   return html`
     <div class="split" role="img" aria-label=${words || "unknown"} title=${words}>
-      ${parts.map(({ part, seconds }) => html`<i class="part-${part}" style=${{ flexGrow: (100 * seconds) / total_s }}></i>`)}
+      ${parts.map(({ part, seconds }) => {
+        return html`<i class="part-${part}" style=${{ flexGrow: (100 * seconds) / total_s }}></i>`;
+      })}
     </div>`;
 }

@@ -22,10 +22,12 @@ export function useToasts() {
 export function Toasts({ toasts, dismiss }) {
   return html`
     <div class="toasts" aria-live="polite">
-      ${toasts.map((toast) => html`
+      ${toasts.map(
+        (toast) => html`
         <div key=${toast.id} class="toast tone-${toast.tone}" role=${toast.tone === "bad" ? "alert" : "status"}>
           <span>${toast.text}</span>
           <button type="button" class="button icon" aria-label="Dismiss" onClick=${() => dismiss(toast.id)}>×</button>
-        </div>`)}
+        </div>`,
+      )}
     </div>`;
 }
