@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import penstock
 from penstock.launch.base import Exit
 from tests.launch.conftest import Run
 from tests.launch.engines import DEAF, SERVES, Life, engine, guard_of, launching, parent_of, start
@@ -110,6 +112,31 @@ def test_a_fork_of_a_killed_gateway_keeps_no_engine_alive(run: Run) -> None:
             os.kill(lives["fork"].pid, signal.SIGKILL)
 
     run(world())
+
+
+def test_an_engine_ends_even_when_gateway_and_guard_are_killed_together(run: Run) -> None:
+    async def world() -> None:
+        async with gateway((DEAF, None), says=1) as (process, lives):
+            process.send_signal(signal.SIGSTOP)
+            os.kill(lives["guard"].pid, signal.SIGKILL)
+            process.kill()
+            await lives["ready"].end()
+
+    run(world())
+
+
+def test_the_guard_carries_little() -> None:
+    code = "import sys; sys.path.append(sys.argv[1]); import penstock.launch.guard; print(*sys.modules)"
+    folder = str(Path(penstock.__file__).parents[1])
+    loaded = subprocess.check_output([sys.executable, "-I", "-S", "-c", code, folder], text=True).split()
+    assert {name for name in loaded if name.startswith("penstock")} == {
+        "penstock",
+        "penstock.launch",
+        "penstock.launch.guard",
+        "penstock.launch.living",
+        "penstock.launch.spawn",
+    }
+    assert not {"asyncio", "dataclasses", "inspect", "subprocess", "threading", "typing"} & set(loaded)
 
 
 def test_a_guard_that_is_asked_to_end_stops_its_engines_first(run: Run) -> None:

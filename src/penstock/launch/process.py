@@ -51,9 +51,12 @@ class ProcessLauncher:
                 self._guard = None
         if self._is_closed:
             raise LaunchFailed("the gateway is shutting down")
-        if self._guard is None:
-            self._guard = _Guard(self._orphan_grace_s)
-        return await self._guard.start(spec, log)
+        try:
+            if self._guard is None:
+                self._guard = _Guard(self._orphan_grace_s)
+            return await self._guard.start(spec, log)
+        except OSError as fault:
+            raise LaunchFailed(f"this machine has no room for it: {fault.strerror}") from fault
 
     async def close(self) -> None:
         """Stop every engine and the guard; nothing can be started afterwards. Idempotent."""
@@ -179,12 +182,9 @@ class _Guard:
 
 def _start_guard(fd: int, orphan_grace_s: float) -> subprocess.Popen[bytes]:
     argv = [sys.executable, "-I", "-S", "-c", _BOOT, _FOLDER, str(fd), str(orphan_grace_s)]
-    try:  # in a session of its own: Ctrl-C in the terminal is for the gateway alone
-        return subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(fd,), start_new_session=True
-        )
-    except OSError as fault:
-        raise LaunchFailed(f"the guard process cannot start: {fault.strerror}") from fault
+    return subprocess.Popen(  # in a session of its own: Ctrl-C in the terminal is for the gateway alone
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(fd,), start_new_session=True
+    )
 
 
 class _Engine:
