@@ -12,6 +12,7 @@ from penstock.core.explain import Obstacle, WaitReason
 from penstock.core.lines import Entry, Queue, Room
 from penstock.core.model import Replica, Ticket
 from penstock.core.plan import EPSILON, Plan
+from penstock.errors import QueueFull
 
 
 class Desk:
@@ -82,6 +83,15 @@ class Desk:
         """The call waits no more."""
         self._room.remove(entry, now_s)
         self._room.accounts[entry.ticket.priority].part(entry.ticket.key, entry.account)
+
+    def no_place(self, queue: Queue) -> QueueFull | None:
+        """The waiting room, or the model's part of it, is full without the one who came last."""
+        limit, everywhere, retry_after_s = queue.model.max_queue, self._plan.max_waiting, self._room.service_s(queue)
+        if limit is not None and queue.count > limit:
+            return QueueFull(room=f"`{queue.model.name}`", limit=limit, retry_after_s=retry_after_s)
+        if len(self._room.entries) > everywhere:
+            return QueueFull(room="the gateway", limit=everywhere, retry_after_s=retry_after_s)
+        return None
 
     def admit(self, now_s: float) -> Iterator[Admit]:
         """Start whatever can start; whoever its pool has blocked too long has its share reserved."""

@@ -60,7 +60,7 @@ OUTSIDE_THE_BOUND = frozenset({WaitReason.MEMORY, WaitReason.PAUSED})
 
 def turn_s(policy: Policy, longest_load_s: float, longest_resident_s: float) -> float:
     """The longest that one line can keep the next waiting: a load, a hold of a round trip, a drain."""
-    hold_s = 2 * longest_load_s * max(policy.hold, policy.hold_high) * max(1.0, policy.hold_stretch)
+    hold_s = 2 * longest_load_s * max(policy.hold * max(1.0, policy.hold_stretch), policy.hold_high)
     return longest_load_s + max(hold_s, longest_resident_s) + policy.call_limit_s + policy.grace_s
 
 
@@ -90,8 +90,6 @@ def obstacle_of(replica: Replica, load_s: float, at_desk: Obstacle | None, at_sw
         return at_desk or Obstacle(WaitReason.MODEL_CAP)
     if phase in (Phase.STARTING, Phase.WAKING):
         return Obstacle(WaitReason.LOADING, replica.id, replica.since_s + load_s)
-    if phase is Phase.STOPPED and at_swap is not None:
+    if phase in (Phase.STOPPED, Phase.DRAINING) and at_swap is not None:
         return at_swap
-    if phase is Phase.DRAINING:
-        return Obstacle(WaitReason.AGED_IN)
     return Obstacle(WaitReason.LOADING, replica.id)

@@ -132,7 +132,7 @@ class Swaps:
             self._claim(name, victims)
         elif (later := self._victims(name, is_eventual=True)) is not None:
             self._claim(name, frozenset(), later)
-            self._await_hold(name)
+            self._await_hold(name, later)
         elif not self.plan.admits(name, frozenset(self.wishes.pinned - {name}), self.residency):
             self.obstacles[name] = Obstacle(WaitReason.MEMORY)
         else:
@@ -151,7 +151,7 @@ class Swaps:
             return
         victims = self._victims(name, below=self.density(name))
         if victims is None:
-            self._await_hold(name)
+            self._await_hold(name, self._future)
         elif self._could_start(name, victims):
             self._claim(name, victims)
 
@@ -165,6 +165,7 @@ class Swaps:
         self.obstacles[target] = (
             Obstacle(WaitReason.DRAINING, min(victims)) if victims else Obstacle(WaitReason.LOADING)
         )
+        self.obstacles |= {victim: Obstacle(WaitReason.AGED_IN, target) for victim in victims}
 
     def _has_room(self, target: str, leaving: frozenset[str]) -> bool:
         """Does it fit, and do those who were there before it still fit beside it?"""
@@ -198,17 +199,16 @@ class Swaps:
         least_s = loaded_s + queue.model.min_resident_s
         if not queue.count:
             return least_s
-        times = policy.hold_high if other.best_class() < queue.best_class() else policy.hold
-        if queue.backlog_s() > queue.load_s:
-            times *= policy.hold_stretch
+        if other.best_class() < queue.best_class():
+            times = policy.hold_high
+        else:
+            times = policy.hold * (policy.hold_stretch if queue.backlog_s() > queue.load_s else 1.0)
         return max(loaded_s + max(times * (queue.load_s + other.load_s), _LEAST_HOLD_S), least_s)
 
-    def _await_hold(self, target: str) -> None:
+    def _await_hold(self, target: str, residents: frozenset[str]) -> None:
         """Look again when the next hold ends."""
         ends = [
-            (end_s, name)
-            for name in self._future - {target}
-            if (end_s := self._hold_end_s(name, target)) > self._now_s + EPSILON
+            (end_s, name) for name in residents if (end_s := self._hold_end_s(name, target)) > self._now_s + EPSILON
         ]
         if ends:
             end_s, name = min(ends)
@@ -227,14 +227,15 @@ class Swaps:
         return demand * away_s * away_s / 2 + queue.weight * away_s + drain_s
 
     def _could_start(self, name: str, victims: frozenset[str]) -> bool:
-        """Would its pool let one of its requests run once the victims have drained?"""
+        """Would its pool let one of its requests run, with the victims drained and the overdue calls ended?"""
         queue = self._room.queues[name]
         pool = next((pool for pool in self.plan.pools if pool.name == queue.model.pool), None)
-        if pool is None:
+        if pool is None or not queue.count:
             return True
-        others = sum(
+        others = [entry for entry in self._running.values() if entry.queue.model.pool == pool.name]
+        busy = sum(
             entry.share
-            for entry in self._running.values()
-            if entry.queue.model.pool == pool.name and entry.queue.model.name not in victims
+            for entry in others
+            if entry.queue.model.name not in victims and entry.started_s + entry.estimate_s > self._now_s
         )
-        return others + min(entry.share for entry in queue.heads()) <= pool.budget + EPSILON
+        return busy + min(entry.share for entry in queue.heads()) <= pool.budget + EPSILON
