@@ -375,6 +375,14 @@ def test_after_a_broken_connection_the_page_asks_for_what_it_missed(visit: Visit
     assert shown.server.last_event_ids == [None, "2"]
 
 
+def test_after_an_upgrade_the_page_fetches_itself_anew(visit: Visiting) -> None:
+    shown = visit(busy_box())
+    shown.server.snapshot = busy_box() | {"gateway": state(gateway={"version": "0.2.0"})["gateway"]}
+    with shown.page.expect_event("domcontentloaded"):
+        shown.server.hang_up()
+    expect(shown.page.get_by_role("banner")).to_contain_text("0.2.0")
+
+
 def test_without_requests_the_page_gives_a_line_that_makes_one(visit: Visiting) -> None:
     shown = visit(
         state([model_view("embed", kind="embedding"), model_view("it's mine")]),

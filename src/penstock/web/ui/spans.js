@@ -52,10 +52,12 @@ export function median(values) {
   return known.length ? known[Math.floor((known.length - 1) / 2)] : null;
 }
 
+/** @param {RecordView} record */
 function loadWait(record) {
   return Math.max(0, record.load_wait_s ?? record.wait_reasons?.loading ?? 0);
 }
 
+/** @param {RecordView} record @param {number} end_s @returns {Stretch[]} */
 function service(record, end_s) {
   if (record.admitted_s == null) return [];
   if (record.first_token_s == null) return [{ part: "engine", seconds: end_s - record.admitted_s }];

@@ -13,10 +13,14 @@ const LAST_RETRY_MS = 15000;
 export function follow(store, clock) {
   let retry_ms = FIRST_RETRY_MS;
 
+  const isAnotherVersion = (/** @type {import("./types.js").State} */ snapshot) =>
+    store.known !== null && store.known.gateway.version !== snapshot.gateway.version;
+
   function open() {
     const source = new EventSource(LIVE_PATH);
     source.addEventListener("snapshot", (event) => {
       const snapshot = JSON.parse(event.data);
+      if (isAnotherVersion(snapshot)) location.reload(); // this page's files are the older version's
       clock.set(snapshot.now);
       store.replace(snapshot);
     });

@@ -135,16 +135,17 @@ function Action({ model, tell }) {
   if (!model.is_launched) return null;
   const deed = CAN_LOAD.has(model.phase) ? LOAD : CAN_UNLOAD.has(model.phase) ? UNLOAD : null;
   if (!deed) return null;
+  const { word, ask } = deed;
   async function onClick() {
     setAsking(true);
-    const refused = await deed.ask(model.name);
+    const refused = await ask(model.name);
     setAsking(false);
     if (refused) tell("bad", `${model.name}: ${refused}`);
   }
-  const label = `${deed.word} ${model.name}`;
+  const label = `${word} ${model.name}`;
   return html`
     <button type="button" class="button" disabled=${isAsking} onClick=${onClick} aria-label=${label}>
-      ${deed.word}
+      ${word}
     </button>`;
 }
 

@@ -57,8 +57,10 @@ function lastMinute(recent, now_s) {
   const ended = recent.filter((record) => record.received_at + (record.done_s ?? 0) > now_s - MINUTE_S);
   const failed = ended.filter((record) => outcomeTone(record.outcome) === "bad").length;
   const isCut = ended.length === RECENT_LIMIT; // no more than these are told of
-  return {
-    value: `${number(ended.length)}${isCut ? "+" : ""}`,
-    note: failed ? `answered, ${number(failed)} failed` : "answered, none failed",
-  };
+  return { value: `${number(ended.length)}${isCut ? "+" : ""}`, note: endedNote(ended.length, failed) };
+}
+
+function endedNote(ended, failed) {
+  if (ended === 0) return "no request ended";
+  return failed ? `ended, ${number(failed)} failed` : "ended, none failed";
 }

@@ -7,8 +7,7 @@ import { Drawer } from "./drawer.js";
 
 /** @typedef {{role: "user"|"assistant", content: string, thought?: string, note?: string, isBroken?: boolean}} Turn */
 
-const INVITATION =
-  "Ask something. If the model is not loaded yet it will be, and you will see it happen behind this panel.";
+const INVITATION = "Ask something. If the model is not loaded yet it will be, and the page shows it happen.";
 
 /** @param {{models: import("../types.js").ModelView[], onClose: () => void}} props */
 export function Playground({ models, onClose }) {
@@ -54,7 +53,8 @@ function useChat(onKeyNeeded) {
       await answered(ask({ model, messages, key, signal: abort.current.signal }), draw);
     } catch (error) {
       if (error instanceof ChatError && error.status === 401) onKeyNeeded();
-      const words = error.name === "AbortError" ? "stopped" : error.message;
+      const isStopped = error instanceof DOMException && error.name === "AbortError";
+      const words = isStopped ? "stopped" : error instanceof Error ? error.message : String(error);
       setTurns((now) => [
         ...now.slice(0, asked.length),
         { content: "", ...now[asked.length], role: "assistant", note: words, isBroken: true },

@@ -33,7 +33,7 @@ export function Requests({ recent, models, show }) {
   const [shown, more] = useFolded(recent, LIMIT);
   return html`
     <section class="card" aria-labelledby="requests">
-      <${Heading} title="Last requests" id="requests"><${Legend} /><//>
+      <${Heading} title="Last requests" id="requests">${recent.length > 0 && html`<${Legend} />`}<//>
       ${recent.length === 0 && html`<${FirstRequest} models=${models} />`}
       ${
         recent.length > 0 &&
