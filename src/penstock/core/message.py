@@ -37,7 +37,7 @@ class Reply:
     body: bytes
 
 
-class TokenSource(enum.Enum):
+class TokenSource(enum.StrEnum):
     """Where the token counts come from; `NONE`: nobody said, so they are unknown, not zero."""
 
     USAGE = "usage"

@@ -10,7 +10,7 @@ import enum
 from dataclasses import dataclass, field
 
 
-class Outcome(enum.Enum):
+class Outcome(enum.StrEnum):
     """How a call ended. Every closed record has exactly one; an open one has none."""
 
     COMPLETED = "completed"
@@ -35,7 +35,7 @@ class Outcome(enum.Enum):
     REJECTED_UNADMITTABLE = "rejected_unadmittable"
 
 
-class CallPhase(enum.Enum):
+class CallPhase(enum.StrEnum):
     """Where a call is; kept in the record as the place where its client left."""
 
     READING = "reading"  # its body is still arriving

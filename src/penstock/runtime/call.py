@@ -92,8 +92,7 @@ class Call:
         self._has_slot = False
         self._model = ""
         self._wait_began: dict[str, float] = {}
-        path = head.path.decode("latin-1")
-        self.record = record = context.recorder.open(head.method.decode("ascii"), path, dialect, head.client_address)
+        self.record = record = context.recorder.open(head, dialect)
         record.client_request_id = caller.request_id
         record.key_fingerprint = caller.fingerprint
         record.workload = caller.workload
@@ -176,7 +175,7 @@ class Call:
 
     def keep_usage(self, usage: Usage) -> None:
         record = self.record
-        record.token_source = usage.source.value
+        record.token_source = usage.source
         record.prompt_tokens = usage.prompt_tokens
         record.cached_tokens = usage.cached_tokens
         record.completion_tokens = usage.completion_tokens

@@ -10,34 +10,42 @@ from dataclasses import dataclass
 MAX_LABEL_CHARACTERS = 128
 
 
+_LABELS = {
+    b"host": "host",
+    b"origin": "origin",
+    b"x-request-id": "request_id",
+    b"x-request-priority": "priority",
+    b"x-penstock-workload": "workload",
+    b"x-overlaat-workload": "workload",
+    b"x-session-id": "session",
+    b"x-litellm-session-id": "session",
+    b"x-stainless-retry-count": "retry_count",
+}
+
+
 @dataclass(slots=True)
 class Caller:
     """Everything that a head can say to the gateway itself. None = it did not say, or said nonsense."""
 
-    fingerprint: str | None  # the first eight hex digits of SHA-256 of the key that was shown
-    host: str | None
-    origin: str | None
-    request_id: str | None
-    priority: str | None
-    workload: str | None
-    session: str | None
-    retry_count: str | None
+    fingerprint: str | None = None  # the first eight hex digits of SHA-256 of the key that was shown
+    host: str | None = None
+    origin: str | None = None
+    request_id: str | None = None
+    priority: str | None = None
+    workload: str | None = None
+    session: str | None = None
+    retry_count: str | None = None
 
 
 def read_caller(fields: dict[bytes, bytes]) -> Caller:
     """From the first value of each header, by its name in lower case."""
-    get = fields.get
-    shown = get(b"authorization") or get(b"x-api-key") or get(b"api-key")
-    return Caller(
-        fingerprint=None if shown is None else fingerprint(shown),
-        host=_label(get(b"host")),
-        origin=_label(get(b"origin")),
-        request_id=_label(get(b"x-request-id")),
-        priority=_label(get(b"x-request-priority")),
-        workload=_label(get(b"x-penstock-workload") or get(b"x-overlaat-workload")),
-        session=_label(get(b"x-session-id") or get(b"x-litellm-session-id")),
-        retry_count=_label(get(b"x-stainless-retry-count")),
-    )
+    caller = Caller()
+    shown = fields.get(b"authorization") or fields.get(b"x-api-key") or fields.get(b"api-key")
+    if shown is not None:
+        caller.fingerprint = fingerprint(shown)
+    for name in _LABELS.keys() & fields.keys():
+        setattr(caller, _LABELS[name], _label(fields[name]))
+    return caller
 
 
 def fingerprint(value: bytes) -> str | None:

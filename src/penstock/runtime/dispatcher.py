@@ -58,13 +58,21 @@ class Dispatcher:
         if self._is_closed:
             waiter.refused(ShuttingDown(retry_after_s=5), self._clock())
             return
+        actions = self._scheduler.arrive(ticket, ticket.arrived_s)
+        if len(actions) == 1 and not self._is_acting:
+            action = actions[0]
+            if type(action) is Admit and action.ticket_id == ticket.id:  # nobody waits: nothing else to see to
+                waiter.admitted(action.replica_id, ticket.arrived_s)
+                return
         self._waiters[ticket.id] = waiter
-        self._act(self._scheduler.arrive(ticket, ticket.arrived_s))
+        self._act(actions)
 
     def leave(self, ticket_id: str, *, busy_s: float | None = None) -> None:
         """The call is over, whatever it was doing: queued, loading, running, answered. Idempotent."""
         self._waiters.pop(ticket_id, None)
-        self._act(self._scheduler.leave(ticket_id, self._clock(), busy_s=busy_s))
+        actions = self._scheduler.leave(ticket_id, self._clock(), busy_s=busy_s)
+        if actions or self.wait_clock.is_running:
+            self._act(actions)
 
     def is_waiting(self, ticket_id: str) -> bool:
         return ticket_id in self._waiters

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from random import getrandbits
 from typing import Protocol
 
+from penstock.core.message import Head
 from penstock.core.record import CallRecord, Outcome
 
 RECENT = 100
@@ -40,11 +41,19 @@ class Recorder:
         self._fresh: list[CallRecord] = []
         self._ending: list[CallRecord] = []
 
-    def open(self, method: str, path: str, dialect: str, client_address: str | None) -> CallRecord:
+    def open(self, head: Head, dialect: str) -> CallRecord:
         """A new record, stamped with the wall clock."""
         now = time.time()
         record = CallRecord(
-            uuid7(now), self.gateway_id, self.boot_id, self._version, now, method, path, dialect, client_address
+            uuid7(now),
+            self.gateway_id,
+            self.boot_id,
+            self._version,
+            now,
+            head.method.decode("ascii"),
+            head.path.decode("latin-1"),
+            dialect,
+            head.client_address,
         )
         self._fresh.append(record)
         self.wake()
@@ -53,7 +62,7 @@ class Recorder:
     def close(self, record: CallRecord, outcome: Outcome, done_s: float) -> None:
         """The call has ended; what came after an end would be our bug."""
         assert record.outcome is None, f"{record.id} closed twice"
-        record.outcome = outcome.value
+        record.outcome = outcome
         record.done_s = done_s
         self._ending.append(record)
         self.recent.append(record)
