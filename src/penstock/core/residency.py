@@ -15,7 +15,10 @@ MAX_EXACT = 10
 
 
 class Residency(Protocol):
-    """What the machine's memory, or the operator, allows. Immutable: a reading makes another one."""
+    """What the machine's memory, or the operator, allows. Immutable: a reading makes another one.
+
+    Whoever leaves only helps: what fits beside some residents fits beside fewer of them.
+    """
 
     def fits(self, names: Collection[str]) -> bool:
         """May these models be resident at the same time, in whatever order they came?"""
@@ -37,27 +40,25 @@ class Residency(Protocol):
 def cheapest_victims(
     candidates: Sequence[str], costs: Sequence[float], is_enough: Callable[[frozenset[str]], bool]
 ) -> frozenset[str] | None:
-    """The candidates whose departure is enough at the least total cost; None if no departure is.
-
-    Ties go to fewer victims, then to those that stand first.
-    """
+    """The candidates, given cheapest first, whose departure is enough at the least total cost; None if none is."""
     if len(candidates) > MAX_EXACT:
-        return _greedy_victims([name for _, name in sorted(zip(costs, candidates, strict=True))], is_enough)
+        return _greedy_victims(candidates, is_enough)
     best: frozenset[str] | None = None
     best_cost = float("inf")
-    for size in range(len(candidates) + 1):
-        for chosen in combinations(range(len(candidates)), size):
-            cost = sum(costs[i] for i in chosen)
-            if cost < best_cost and is_enough(names := frozenset(candidates[i] for i in chosen)):
-                best, best_cost = names, cost
+    cost_of = dict(zip(candidates, costs, strict=True))
+    for size in range(1, len(candidates) + 1):
+        for names in combinations(candidates, size):
+            cost = sum([cost_of[name] for name in names])
+            if cost < best_cost and is_enough(chosen := frozenset(names)):
+                best, best_cost = chosen, cost
     return best
 
 
-def _greedy_victims(cheapest_first: list[str], is_enough: Callable[[frozenset[str]], bool]) -> frozenset[str] | None:
-    victims = frozenset(cheapest_first)
+def _greedy_victims(candidates: Sequence[str], is_enough: Callable[[frozenset[str]], bool]) -> frozenset[str] | None:
+    victims = frozenset(candidates)
     if not is_enough(victims):
         return None
-    for name in reversed(cheapest_first):  # the dearest are spared first
+    for name in reversed(candidates):  # the dearest are spared first
         if is_enough(victims - {name}):
             victims -= {name}
     return victims

@@ -130,7 +130,7 @@ class Scheduler:
 
     def memory(self, device: str, free_bytes: int, now_s: float) -> list[Action]:
         """A reading of a device's free memory: what is neither free nor ours is not there for us."""
-        self._swaps.residency = self._swaps.residency.seeing(device, free_bytes, self._swaps.resident())
+        self._swaps.read_memory(device, free_bytes)
         return self._settle(now_s)
 
     def tick(self, now_s: float) -> list[Action]:
@@ -301,8 +301,8 @@ class Scheduler:
 
     def _adopt(self, plan: Plan) -> None:
         """Make the world as the plan says, as far as that can be done at once."""
-        self.plan = self._swaps.plan = plan
-        self._room.policy, self._swaps.residency = plan.policy, plan.residency
+        self.plan, self._room.policy = plan, plan.policy
+        self._swaps.adopt(plan)
         self._wishes.pinned.clear()
         self._wishes.pinned.update(plan.pinned())
         self._fleet.adopt(plan)

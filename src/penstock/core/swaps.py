@@ -52,8 +52,6 @@ class Swaps:
     def __init__(
         self, plan: Plan, room: Room, replicas: dict[str, Replica], running: dict[str, Entry], wishes: Wishes
     ) -> None:
-        self.plan = plan
-        self.residency: Residency = plan.residency  # as the readings of free memory show it
         self.wishes = wishes
         self.obstacles: dict[str, Obstacle] = {}
         self.wake_s = math.inf
@@ -61,8 +59,20 @@ class Swaps:
         self._room, self._replicas, self._running = room, replicas, running
         self._promised: set[str] = set()  # those for whom somebody has been stopped
         self._goals: list[Goal] = []
+        self._places = 0  # how many more loads may be worked towards at once
         self._future: frozenset[str] = frozenset()  # who will be resident when all goals are reached
+        self._movable: frozenset[str] = frozenset()  # those of them who may have to leave for another goal
+        self._pinned: frozenset[str] = frozenset()
         self._now_s = 0.0
+        self.adopt(plan)
+
+    def adopt(self, plan: Plan) -> None:
+        self.plan = plan
+        self._see(plan.residency)
+
+    def read_memory(self, device: str, free_bytes: int) -> None:
+        """A reading of a device's free memory."""
+        self._see(self._residency.seeing(device, free_bytes, self.resident()))
 
     def goals(self, now_s: float) -> list[Goal]:
         """Loads to work towards now, the most urgent first."""
@@ -74,8 +84,11 @@ class Swaps:
         self._future = frozenset(
             name for name in self.resident() - self.wishes.unloads if self._replicas[name].phase is not Phase.STOPPING
         )
-        due = sorted(((due_s, name) for name, due_s in wanted.items() if due_s <= now_s + EPSILON))
-        for _, name in due:
+        self._pinned = frozenset(self.wishes.pinned)
+        self._movable = self._future - self._pinned
+        loading = sum(replica.phase in (Phase.STARTING, Phase.WAKING) for replica in self._replicas.values())
+        self._places = self.plan.policy.parallel_loads - loading
+        for _, name in sorted((due_s, name) for name, due_s in wanted.items() if due_s <= now_s + EPSILON):
             self._load_because_due(name)
         rest = [name for name, due_s in wanted.items() if due_s > now_s + EPSILON]
         rest = [
@@ -98,7 +111,7 @@ class Swaps:
 
     def has_room_now(self, target: str) -> bool:
         """Is everybody gone that had to leave?"""
-        return self.plan.admits(target, self.resident(), self.residency)
+        return self._admits(target, self.resident())
 
     def density(self, name: str) -> float:
         """Waiting weight per second of the box's time that serving it all would take."""
@@ -126,20 +139,21 @@ class Swaps:
         return bool(self._room.queues[name].count) or name in wishes.loads or name in wishes.pinned
 
     def _load_because_due(self, name: str) -> None:
-        if self._is_full():
+        if self._places <= 0:
             self.obstacles[name] = Obstacle(WaitReason.LOADING)
+        elif not self._has_room(name, self._movable):
+            is_ours = self._admits(name, self._pinned - {name})
+            first = self._goals[0].target if self._goals else None
+            self.obstacles[name] = Obstacle(WaitReason.AGED_IN, first) if is_ours else Obstacle(WaitReason.MEMORY)
         elif (victims := self._victims(name)) is not None:
             self._claim(name, victims)
-        elif (later := self._victims(name, is_eventual=True)) is not None:
+        else:
+            later = self._victims(name, is_eventual=True) or frozenset()
             self._claim(name, frozenset(), later)
             self._await_hold(name, later)
-        elif not self.plan.admits(name, frozenset(self.wishes.pinned - {name}), self.residency):
-            self.obstacles[name] = Obstacle(WaitReason.MEMORY)
-        else:
-            self.obstacles[name] = Obstacle(WaitReason.AGED_IN, self._goals[-1].target if self._goals else None)
 
     def _load_if_free(self, name: str) -> bool:
-        if self._is_full() or not self._has_room(name, frozenset()):
+        if self._places <= 0 or not self._has_room(name, frozenset()):
             return False
         self._claim(name, frozenset())
         return True
@@ -147,7 +161,7 @@ class Swaps:
     def _load_if_worth(self, name: str, due_s: float) -> None:
         self.wake_s = min(self.wake_s, due_s)
         self.obstacles[name] = Obstacle(WaitReason.LOADING, wait_until_s=due_s)
-        if self._is_full():
+        if self._places <= 0 or not self._has_room(name, self._movable):
             return
         victims = self._victims(name, below=self.density(name))
         if victims is None:
@@ -155,38 +169,47 @@ class Swaps:
         elif self._could_start(name, victims):
             self._claim(name, victims)
 
-    def _is_full(self) -> bool:
-        loading = sum(replica.phase in (Phase.STARTING, Phase.WAKING) for replica in self._replicas.values())
-        return loading + len(self._goals) >= self.plan.policy.parallel_loads
-
     def _claim(self, target: str, victims: frozenset[str], later: frozenset[str] = frozenset()) -> None:
         self._goals.append(Goal(target, victims))
+        self._places -= 1
         self._future = self._future - victims - later | {target}
+        self._movable = self._movable - victims - later
         self.obstacles[target] = (
             Obstacle(WaitReason.DRAINING, min(victims)) if victims else Obstacle(WaitReason.LOADING)
         )
         self.obstacles |= {victim: Obstacle(WaitReason.AGED_IN, target) for victim in victims}
 
     def _has_room(self, target: str, leaving: frozenset[str]) -> bool:
-        """Does it fit, and do those who were there before it still fit beside it?"""
+        """Does it fit, and do those whose claim is older still fit beside it?"""
         staying = self._future - leaving
-        return self.plan.admits(target, staying, self.residency) and all(
-            self.plan.admits(goal.target, staying - {goal.target} | {target}, self.residency) for goal in self._goals
+        return self._admits(target, staying) and all(
+            self._admits(goal.target, staying - {goal.target} | {target}) for goal in self._goals
         )
+
+    def _admits(self, target: str, others: frozenset[str]) -> bool:
+        """The plan's answer, remembered: the same few sets are asked for again and again."""
+        answer = self._answers.get((target, others))
+        if answer is None:
+            answer = self._answers[target, others] = self.plan.admits(target, others, self._residency)
+        return answer
+
+    def _see(self, residency: Residency) -> None:
+        """What the machine's memory allows from now on."""
+        self._residency = residency
+        self._answers: dict[tuple[str, frozenset[str]], bool] = {}
 
     def _victims(self, target: str, *, below: float = math.inf, is_eventual: bool = False) -> frozenset[str] | None:
         """The least regretted that make room, now or (`is_eventual`) when their holds are over; None: nobody can."""
         if self._has_room(target, frozenset()):
             return frozenset()
-        claimed = {goal.target for goal in self._goals} | self.wishes.pinned
-        able = [
-            name
-            for name in self._future - claimed
-            if is_eventual or (self._may_leave(name, target) and self.density(name) < below)
-        ]
+        able = self._movable
+        if not is_eventual:
+            able = frozenset(name for name in able if self._may_leave(name, target) and self.density(name) < below)
+            if not self._has_room(target, able):
+                return None
         costs = {name: self._cost(name, target) for name in able}
-        able.sort(key=lambda name: (costs[name], self.loaded_s.get(name, 0.0), name))
-        return cheapest_victims(able, [costs[name] for name in able], lambda leaving: self._has_room(target, leaving))
+        ranked = sorted(able, key=lambda name: (costs[name], self.loaded_s.get(name, 0.0), name))
+        return cheapest_victims(ranked, [costs[name] for name in ranked], lambda gone: self._has_room(target, gone))
 
     def _may_leave(self, name: str, target: str) -> bool:
         is_there = self._replicas[name].phase in (Phase.READY, Phase.DRAINING)
