@@ -24,6 +24,12 @@ test("without a first token the time in the slot is the engine's, unsplit", () =
   assert.deepEqual(parts({ first_token_s: null, load_wait_s: 0 }), { queue: 3, engine: 7 });
 });
 
+test("an answer in one piece has no first token, whatever its record says", () => {
+  assert.deepEqual(parts({ streamed: false, load_wait_s: 0 }), { queue: 3, engine: 7 });
+  assert.equal(tokensPerSecond(record({ streamed: false })), null);
+  assert.equal(tokensPerSecond(record({ streamed: false, engine_decode_ms: 1000 })), 61);
+});
+
 test("a call that left the queue has only waited, and its load wait is read from its reasons", () => {
   assert.deepEqual(parts({ admitted_s: null, first_token_s: null, load_wait_s: null, done_s: 5 }), {
     queue: 3,

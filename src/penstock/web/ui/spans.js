@@ -41,9 +41,18 @@ export function tokensPerSecond(record) {
   const tokens = record.completion_tokens;
   if (tokens == null) return null;
   if (record.engine_decode_ms) return (tokens * 1000) / record.engine_decode_ms;
-  if (record.first_token_s == null || record.done_s == null || tokens < 2) return null;
-  const decode_s = record.done_s - record.first_token_s;
+  const first_s = firstToken(record);
+  if (first_s == null || record.done_s == null || tokens < 2) return null;
+  const decode_s = record.done_s - first_s;
   return decode_s > 0 ? (tokens - 1) / decode_s : null;
+}
+
+/**
+ * When the first token was seen; null = it was not: an answer in one piece shows only its end.
+ * @param {RecordView} record
+ */
+export function firstToken(record) {
+  return record.streamed === false ? null : record.first_token_s;
 }
 
 /** The middle one; null = none is known. @param {(number|null|undefined)[]} values */
@@ -60,9 +69,10 @@ function loadWait(record) {
 /** @param {RecordView} record @param {number} end_s @returns {Stretch[]} */
 function service(record, end_s) {
   if (record.admitted_s == null) return [];
-  if (record.first_token_s == null) return [{ part: "engine", seconds: end_s - record.admitted_s }];
+  const first_s = firstToken(record);
+  if (first_s == null) return [{ part: "engine", seconds: end_s - record.admitted_s }];
   return [
-    { part: "prompt", seconds: record.first_token_s - record.admitted_s },
-    { part: "decode", seconds: end_s - record.first_token_s },
+    { part: "prompt", seconds: first_s - record.admitted_s },
+    { part: "decode", seconds: end_s - first_s },
   ];
 }

@@ -34,9 +34,9 @@
  *
  * @typedef {object} CallView
  * @property {string} id
- * @property {string} model
+ * @property {string|null} model null = its request is not read yet
  * @property {string|null} key
- * @property {"high"|"normal"|"low"} priority
+ * @property {"high"|"normal"|"low"|null} priority
  * @property {"reading"|"queued"|"loading"|"sent"|"streaming"} phase
  * @property {number} received_at
  * @property {number|null} admitted_at

@@ -96,7 +96,7 @@ export function waitWords(call, model) {
     case "aged_in":
       return `${other} has waited longer`;
     case "loading":
-      return `${call.wait_for ?? call.model} is being loaded`;
+      return `${call.wait_for ?? call.model ?? "its model"} is being loaded`;
     case "draining":
       return `${other} finishes its work, then makes room`;
     case "hold":

@@ -1,11 +1,11 @@
 /** A panel over the page's right side; a modal dialog, so the browser keeps the focus in it and Escape closes it. */
 
-import { html, useEffect, useRef } from "../html.js";
+import { html, useLayoutEffect, useRef } from "../html.js";
 
 /** @param {{title: string, onClose: () => void, children?: unknown}} props */
 export function Drawer({ title, onClose, children }) {
   const dialog = useRef(/** @type {HTMLDialogElement|null} */ (null));
-  useEffect(() => dialog.current?.showModal(), []);
+  useLayoutEffect(() => dialog.current?.showModal(), []);
   const close = () => dialog.current?.close();
   const onBackdrop = (/** @type {MouseEvent} */ event) => event.target === dialog.current && close();
   return html`

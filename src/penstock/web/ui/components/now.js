@@ -3,7 +3,7 @@
 import { counted, number, span, wholeSpan } from "../format.js";
 import { useNow } from "../hooks.js";
 import { html } from "../html.js";
-import { median } from "../spans.js";
+import { firstToken, median } from "../spans.js";
 import { outcomeTone } from "../wording.js";
 import { Chart } from "./chart.js";
 
@@ -20,7 +20,7 @@ const RECENT_LIMIT = 100;
 export function Now({ known, calls, clock, history }) {
   const now_s = useNow(clock);
   const { running, waiting } = known.counts;
-  const firstToken_s = median(known.recent.map((record) => record.first_token_s));
+  const firstToken_s = median(known.recent.map(firstToken));
   return html`
     <section class="card now" aria-label="Now">
       <dl class="figures">

@@ -2,7 +2,7 @@
 
 import { ask, ChatError } from "../chat.js";
 import { span } from "../format.js";
-import { html, useEffect, useRef, useState } from "../html.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
 import { Drawer } from "./drawer.js";
 
 /** @typedef {{role: "user"|"assistant", content: string, thought?: string, note?: string, isBroken?: boolean}} Turn */
@@ -111,6 +111,7 @@ function Turns({ turns, isBusy }) {
 /** The text is read from the field itself when it is sent: fingers may be faster than the next frame. */
 function Composer({ isBusy, isReady, send, stop }) {
   const field = useRef(/** @type {HTMLTextAreaElement|null} */ (null));
+  useLayoutEffect(() => field.current?.toggleAttribute("autofocus", true), []); // the dialog, opened next, focuses it
   function submit(event) {
     event.preventDefault();
     const text = field.current?.value ?? "";
@@ -123,7 +124,7 @@ function Composer({ isBusy, isReady, send, stop }) {
   }
   return html`
     <form class="composer" onSubmit=${submit}>
-      <textarea ref=${field} autofocus rows="3" aria-label="Message" placeholder="Message" onKeyDown=${onKeyDown} />
+      <textarea ref=${field} rows="3" aria-label="Message" placeholder="Message" onKeyDown=${onKeyDown} />
       ${
         isBusy
           ? html`<button type="button" class="button" onClick=${stop}>Stop</button>`

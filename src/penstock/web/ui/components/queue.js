@@ -74,7 +74,7 @@ function Waiter({ call, model, now_s }) {
   return html`
     <tr>
       <td class="call-place">${placeWords(call.position)}</td>
-      <td class="call-model" title=${call.model}>${call.model}</td>
+      <td class="call-model" title=${call.model}>${call.model ?? UNKNOWN}</td>
       <td class="call-key" title=${call.client_address}>
         ${call.key ?? UNKNOWN}<${Priority} priority=${call.priority} />
       </td>
@@ -84,7 +84,7 @@ function Waiter({ call, model, now_s }) {
 }
 
 function Priority({ priority }) {
-  return priority === "normal" ? null : html`<span class="chip tone-${priority}">${priority}</span>`;
+  return !priority || priority === "normal" ? null : html`<span class="chip tone-${priority}">${priority}</span>`;
 }
 
 function placeWords(position) {

@@ -47,7 +47,7 @@ export function Running({ calls, total, clock }) {
 function Runner({ call, now_s }) {
   return html`
     <tr>
-      <td class="call-model" title=${call.model}>${call.model}</td>
+      <td class="call-model" title=${call.model}>${call.model ?? UNKNOWN}</td>
       <td class="call-key">${call.key ?? UNKNOWN} <small>${call.client_address}</small></td>
       <td class="call-why"><${Word} tone=${callTone(call.phase)} word=${callWords(call.phase)} /></td>
       <td class="call-bytes">${call.response_bytes > 0 && bytes(call.response_bytes)}</td>
