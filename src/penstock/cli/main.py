@@ -23,6 +23,8 @@ app = typer.Typer(
 Url = Annotated[str, typer.Option(envvar="PENSTOCK_URL", help="Where the gateway answers.")]
 Key = Annotated[str | None, typer.Option(envvar="PENSTOCK_KEY", help="A key of the gateway.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+Upstream = Annotated[str | None, typer.Option(help="Where the LiteLLM of a LiteLLM file answers.")]
+Format = Annotated[str | None, typer.Option(help="The file's format, if its content does not tell.")]
 URL = "http://127.0.0.1:8080"
 
 
@@ -32,9 +34,9 @@ def serve(
         Path | None, typer.Option(help="Penstock's, llama-swap's, LiteLLM's or RouterModelCustom's.")
     ] = None,
     listen: Annotated[list[str] | None, typer.Option(help="HOST:PORT, or :PORT for loopback. May be repeated.")] = None,
-    upstream: Annotated[str | None, typer.Option(help="Where the LiteLLM of a LiteLLM file answers.")] = None,
+    upstream: Upstream = None,
     state_dir: Annotated[Path | None, typer.Option(help="Where records and state are kept.")] = None,
-    format: Annotated[str | None, typer.Option(help="The file's format, if its content does not tell.")] = None,  # noqa: A002
+    format: Format = None,  # noqa: A002
     models_dir: Annotated[Path | None, typer.Option(help="A further folder to look for GGUF models in.")] = None,
 ) -> None:
     """Serve the models of a configuration, or those found on this machine."""
@@ -45,11 +47,11 @@ def serve(
 
 
 @app.command()
-def check(file: Path, as_json: Json = False) -> None:
+def check(file: Path, upstream: Upstream = None, format: Format = None, as_json: Json = False) -> None:  # noqa: A002
     """Say everything that is wrong with a configuration file, without serving it."""
     from penstock.cli import check as command
 
-    raise typer.Exit(command.check(file, as_json=as_json))
+    raise typer.Exit(command.check(file, as_json=as_json, upstream=upstream, format=format))
 
 
 @app.command()

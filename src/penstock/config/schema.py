@@ -197,12 +197,6 @@ class LimitsSettings(Section):
     body: v.Size = Field(
         default=256 * 2**20, description="Largest body of a request; larger ones are refused with 413."
     )
-    spool: v.Size = Field(
-        default=2**20, description="A larger body that has to wait is kept in a file instead of in memory."
-    )
-    waiting_bodies: v.Size = Field(
-        default=256 * 2**20, description="Memory for the bodies of all waiting calls together."
-    )
     waiting: v.Count = Field(
         default=100_000, description="Calls that may wait; more are refused with 503 `queue_full`."
     )

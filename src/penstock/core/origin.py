@@ -11,6 +11,8 @@ from collections.abc import Collection
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 
 @lru_cache(maxsize=1024)
 def is_loopback(address: str | None) -> bool:
@@ -23,6 +25,28 @@ def is_loopback(address: str | None) -> bool:
         return False
     mapped = getattr(ip, "ipv4_mapped", None)
     return (mapped or ip).is_loopback
+
+
+def client_of(peer: str | None, forwarded_for: str | None, trusted: Collection[Network]) -> str | None:
+    """Who really asks: the peer, or whom a trusted proxy names.
+
+    X-Forwarded-For grows at its end, so the last address that is no trusted proxy is the client; what
+    stands before it anybody can have written.
+    """
+    client = peer
+    for named in reversed((forwarded_for or "").split(",")):
+        if not _is_among(client, trusted):
+            return client
+        client = named.strip() or client
+    return client
+
+
+def _is_among(address: str | None, networks: Collection[Network]) -> bool:
+    try:
+        ip = ipaddress.ip_address(address or "127.0.0.1")
+    except ValueError:
+        return False
+    return any(ip in network for network in networks)
 
 
 @lru_cache(maxsize=1024)

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from penstock.core.message import CallFacts, Head, Headers, Usage
 from penstock.core.model import Priority, Ticket
+from penstock.core.origin import Network, client_of
 from penstock.core.priority import Thresholds, granted
 from penstock.core.record import CallPhase, Outcome
 from penstock.core.scheduler import WaitReason
@@ -63,6 +64,7 @@ class CallContext:
     thresholds: Thresholds
     checks_host: bool
     allowed_origins: tuple[str, ...]
+    trusted_proxies: tuple[Network, ...]
     active: dict[str, Interruptible] = field(default_factory=dict)  # open calls by id, oldest first
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -92,6 +94,9 @@ class Call:
         self._has_slot = False
         self._model = ""
         self._wait_began: dict[str, float] = {}
+        if context.trusted_proxies:
+            forwarded = head.fields.get(b"x-forwarded-for", b"").decode("latin-1")
+            head.client_address = client_of(head.client_address, forwarded, context.trusted_proxies)
         self.record = record = context.recorder.open(head, dialect)
         record.client_request_id = caller.request_id
         record.key_fingerprint = caller.fingerprint

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from socket import socket
 
@@ -112,6 +113,7 @@ class Gateway:
             thresholds=Thresholds(settings.priorities.high.at_least, settings.priorities.normal.at_least),
             checks_host=is_local,
             allowed_origins=tuple(settings.cors_origins),
+            trusted_proxies=tuple(ip_network(each, strict=False) for each in settings.trusted_proxies),
         )
         self.live = Live(self.context, settings.models, dict(self.engines), self.view)
         self.feed = Feed(self.live)

@@ -59,7 +59,12 @@ def create_app(gateway: Gateway) -> App:
     app.add_exception_handler(HTTPException, _say_http)  # type: ignore[arg-type]
     app.add_exception_handler(GatewayError, _say_refusal)  # type: ignore[arg-type]
     context = gateway.context
-    return Door(app, checks_host=context.checks_host, allowed_origins=context.allowed_origins)
+    return Door(
+        app,
+        checks_host=context.checks_host,
+        allowed_origins=context.allowed_origins,
+        trusted_proxies=context.trusted_proxies,
+    )
 
 
 async def _page() -> FileResponse:

@@ -5,12 +5,12 @@ A plain ASGI wrapper: streams pass through it untouched.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 
 import msgspec
 
-from penstock.core.origin import is_allowed_origin, is_loopback, is_own_host
+from penstock.core.origin import Network, client_of, is_allowed_origin, is_loopback, is_own_host
 from penstock.errors import ForeignHost, ForeignOrigin, GatewayError, LoopbackOnly
 
 Message = MutableMapping[str, Any]
@@ -30,10 +30,13 @@ SECURITY_HEADERS = [
 class Door:
     """Refuses foreign hosts and origins; answers what shows or changes the gateway to this machine only."""
 
-    def __init__(self, app: App, *, checks_host: bool, allowed_origins: tuple[str, ...]) -> None:
+    def __init__(
+        self, app: App, *, checks_host: bool, allowed_origins: Collection[str], trusted_proxies: Collection[Network]
+    ) -> None:
         self._app = app
         self._checks_host = checks_host
-        self._allowed_origins = allowed_origins
+        self._allowed_origins = [origin for origin in allowed_origins if origin != "*"]  # `*` opens inference only
+        self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -57,10 +60,17 @@ class Door:
             return ForeignHost(host=host)
         if scope["method"] not in SAFE_METHODS and not is_allowed_origin(origin, host, self._allowed_origins):
             return ForeignOrigin(origin=origin)
-        client = scope.get("client")
-        if not is_loopback(client[0] if client else None) and not _is_open(scope["path"]):
+        if not _is_open(scope["path"]) and not self._is_local(scope, headers):
             return LoopbackOnly(path=scope["path"])
         return None
+
+    def _is_local(self, scope: Message, headers: dict[bytes, bytes]) -> bool:
+        """Asked from this machine. A proxy that nobody declared trusted may stand for anybody."""
+        peer = scope["client"][0] if scope.get("client") else None
+        forwarded = headers.get(b"x-forwarded-for", b"").decode("latin-1")
+        if not self._trusted_proxies:
+            return is_loopback(peer) and not forwarded and b"forwarded" not in headers
+        return is_loopback(client_of(peer, forwarded, self._trusted_proxies))
 
 
 def _is_open(path: str) -> bool:
