@@ -175,7 +175,7 @@ def test_the_curve_tells_what_ran_at_the_pointed_moment(visit: Visiting) -> None
     frame = shown.page.get_by_role("img", name="Running and waiting")
     box = frame.bounding_box()
     assert box is not None
-    shown.page.mouse.move(box["x"] + box["width"] - 12, box["y"] + 80)
+    shown.page.mouse.move(box["x"] + box["width"] - 20, box["y"] + 80)
     expect(shown.page.locator("figcaption")).to_contain_text(re.compile("2 running, 3 waiting, loading gemma"))
 
 
