@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 import pytest
@@ -51,6 +50,8 @@ PLANS = (
     replace(MEMORY, residency=GroupResidency(GROUPS), max_resident=3),
     replace(MEMORY, residency=GroupResidency(), policy=replace(POLICY, hold=1.0, hold_high=0.5, start_attempts=1)),
 )
+ENDS = ("well", "well", "well", "badly", "finally", "died")
+COMMANDS = ("load", "unload", "reset", "pause", "resume", "resume")
 NAMES = tuple(model.name for model in MODELS)
 
 
@@ -299,20 +300,18 @@ QUICK = settings(
     max_examples=60,
     stateful_step_count=50,
     deadline=None,
-    suppress_health_check=list(HealthCheck),
     derandomize=True,
-    phases=(Stage.explicit, Stage.generate),
+    phases=(Stage.explicit, Stage.generate),  # a failing example is printed as it is: shrinking takes minutes
+    suppress_health_check=list(HealthCheck),
 )
-FULL = settings(
-    QUICK, max_examples=int(os.environ.get("PENSTOCK_EXAMPLES", "5000")), stateful_step_count=200, derandomize=False
-)
+FULL = settings(QUICK, max_examples=5_000, stateful_step_count=200, derandomize=False)
 
 
 def test_the_invariants_hold_whatever_happens() -> None:
-    run_state_machine_as_test(World, settings=QUICK)
+    run_state_machine_as_test(World, settings=QUICK)  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.long
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(7200)
 def test_the_invariants_hold_over_a_million_facts() -> None:
-    run_state_machine_as_test(World, settings=FULL)
+    run_state_machine_as_test(World, settings=FULL)  # type: ignore[no-untyped-call]

@@ -123,20 +123,28 @@ class Fleet:
     def _swap(self, now_s: float) -> Iterator[Action]:
         """Close the gates of those who must leave and open all others; stop who is drained, start who has room."""
         goals = self._swaps.goals(now_s)
-        leaving = [goal.victims for goal in goals] + [frozenset({name}) for name in sorted(self._wishes.unloads)]
-        closed: frozenset[str] = frozenset().union(*leaving)
+        closed = self._wishes.unloads.union(*(goal.victims for goal in goals))
         for name, replica in self._replicas.items():
             if replica.phase is Phase.READY and name in closed:
                 replica.move(Phase.DRAINING, now_s)
             elif replica.phase is Phase.DRAINING and name not in closed:
                 replica.move(Phase.READY, now_s)
-        for names in leaving:  # all of a set or none: whoever drained in vain need not be loaded again
-            victims = [self._replicas[name] for name in sorted(names)]
-            if all(victim.phase is Phase.DRAINING and not victim.running for victim in victims):
-                yield from [self._stop(victim, now_s) for victim in victims]
+        for name in sorted(self._wishes.unloads):
+            yield from self._stop_drained([name], now_s)
+        for goal in goals:
+            for stop in self._stop_drained(sorted(goal.victims), now_s):
+                self._swaps.promise(goal.target)
+                yield stop
         for goal in goals:
             if self._swaps.has_room_now(goal.target):
                 yield self._start(self._replicas[goal.target], now_s)
+
+    def _stop_drained(self, names: list[str], now_s: float) -> list[Stop]:
+        """All of them or none: whoever drained in vain need not be loaded again."""
+        victims = [self._replicas[name] for name in names]
+        if any(victim.phase is not Phase.DRAINING or victim.running for victim in victims):
+            return []
+        return [self._stop(victim, now_s) for victim in victims]
 
     @staticmethod
     def _start(replica: Replica, now_s: float) -> Start:

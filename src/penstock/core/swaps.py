@@ -88,18 +88,18 @@ class Swaps:
         self._movable = self._future - self._pinned
         loading = sum(replica.phase in (Phase.STARTING, Phase.WAKING) for replica in self._replicas.values())
         self._places = self.plan.policy.parallel_loads - loading
-        for _, name in sorted((due_s, name) for name, due_s in wanted.items() if due_s <= now_s + EPSILON):
-            self._load_because_due(name)
-        rest = [name for name, due_s in wanted.items() if due_s > now_s + EPSILON]
-        rest = [
-            name
-            for name in sorted(rest, key=lambda name: (name not in self._promised, wanted[name], name))
-            if not self._load_if_free(name)
-        ]
+        ranked = sorted(wanted, key=lambda name: (name not in self._promised, wanted[name], name))
+        for name in ranked:
+            if wanted[name] <= now_s + EPSILON:
+                self._load_because_due(name)
+        rest = [name for name in ranked if wanted[name] > now_s + EPSILON and not self._load_if_free(name)]
         for name in sorted(rest, key=lambda name: (-self.density(name), name)):
             self._load_if_worth(name, wanted[name])
-        self._promised |= {goal.target for goal in self._goals if goal.victims}
         return self._goals
+
+    def promise(self, target: str) -> None:
+        """Somebody has been stopped for it: until it is started it comes first, or it would have been in vain."""
+        self._promised.add(target)
 
     def resident(self) -> frozenset[str]:
         """The launched models that hold memory now, those on their way in and out included."""
