@@ -80,6 +80,19 @@ def test_a_daemon_that_lost_its_mark_goes_with_the_last_engine_it_could_belong_t
     run(world())
 
 
+def test_a_daemon_that_lost_its_mark_goes_though_all_engines_end_at_once(run: Run) -> None:
+    command = engine("rest('child')")
+    code = f"daemon('', lambda _: os.execve({command[0]!r}, {command!r}, {{}})); rest('ready')"
+
+    async def world() -> None:
+        async with launching() as launcher:
+            engines = [await start(launcher, engine(code)) for _ in range(3)]
+            children = [await started.life("child") for started in engines]
+        assert all(child.is_over for child in children)
+
+    run(world())
+
+
 def test_cmd_stop_ends_the_engine_and_is_told_its_number(run: Run) -> None:
     async def world() -> None:
         async with launching() as launcher:

@@ -45,6 +45,13 @@ def test_the_ring_keeps_the_end_of_what_was_printed_and_no_more(
     assert printed.decode(errors="replace").endswith(tail) or "\ufffd" in tail
     assert len(ring) <= 2 * limit_bytes
 
+    async def world() -> None:
+        ring.close()
+        kept = b"".join([piece.text async for piece in ring.subscribe(from_start=True)])
+        assert kept == printed[-limit_bytes:]
+
+    asyncio.run(world())
+
 
 @given(st.lists(st.tuples(st.binary(min_size=1, max_size=40), st.booleans()), max_size=30), st.integers(1, 30))
 def test_a_reader_gets_or_misses_every_byte_once(steps: list[tuple[bytes, bool]], limit_bytes: int) -> None:

@@ -67,6 +67,18 @@ def test_an_engine_gets_its_environment_its_folder_and_nothing_to_read(run: Run,
     run(world())
 
 
+def test_an_environment_larger_than_the_way_to_the_guard_arrives_whole(run: Run) -> None:
+    env = tuple((f"LONG_{number}", str(number) * 100_000) for number in range(8))
+    code = "print('sum', sum(len(value) for name, value in os.environ.items() if name.startswith('LONG_')))"
+
+    async def world() -> None:
+        async with launching() as launcher:
+            engines = await asyncio.gather(*(start(launcher, engine(code), env=env) for _ in range(3)))
+            assert {await started.says("sum") for started in engines} == {"800000"}
+
+    run(world())
+
+
 def test_an_engine_inherits_no_files_and_no_deaf_signals(run: Run) -> None:
     async def world() -> None:
         async with launching() as launcher:

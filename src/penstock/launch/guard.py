@@ -102,7 +102,6 @@ class Guard:
                 elif fd != wake:
                     os.read(fd, 65536)  # an orphan's output
             self._settle()
-        self._end_strays()
 
     def _pause_ms(self) -> float | None:
         now_s = time.monotonic()
@@ -220,6 +219,8 @@ class Guard:
                         send(process, signal.SIGTERM)
             if engine.status is not None and not left:
                 self._forget(engine, engine.status)
+        if ending and not self._engines:
+            self._end_strays()
 
     def _reap(self) -> list[Engine]:
         """Take every dead child from the kernel; return the engines whose first process was among them."""
@@ -262,7 +263,7 @@ class Guard:
         self._reply("gone", engine.number, os.waitstatus_to_exitcode(status))
 
     def _end_strays(self) -> None:
-        """Kill what no engine could be found for."""
+        """Kill what no engine could be found for, now that there is none."""
         while True:
             table = living()
             if not kill(with_descendants([process for process in table if process.parent == os.getpid()], table)):

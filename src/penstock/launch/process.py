@@ -163,6 +163,8 @@ class _Guard:
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
         self._socket.close()
+        for output in [fd for _, fds in self._to_send for fd in fds[1:]]:
+            os.close(output)
         self._cleaning = self._loop.create_task(self._clean_up())
 
     async def _clean_up(self) -> None:
