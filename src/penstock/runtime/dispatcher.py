@@ -49,6 +49,7 @@ class Dispatcher:
         self._todo: deque[Action] = deque()
         self._is_acting = False
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_s = 0.0  # when it is to fire
         self._is_closed = False
 
     # For calls.
@@ -160,8 +161,12 @@ class Dispatcher:
         if self._timer is not None:
             self._timer.cancel()
         if not self._is_closed:
+            self._timer_s = at_s
             self._timer = self._loop.call_later(max(0.0, at_s - self._clock()), self._tick)
 
     def _tick(self) -> None:
         self._timer = None
+        if self._clock() < self._timer_s:  # uvloop's timers fire up to a millisecond early
+            self._wake_at(self._timer_s)  # the scheduler would find nothing to do, and not ask again
+            return
         self._act(self._scheduler.tick(self._clock()))
