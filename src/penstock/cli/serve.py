@@ -17,7 +17,7 @@ from penstock.config.faults import ConfigError
 from penstock.config.load import NATIVE, Loaded, load, loads
 from penstock.config.schema import Settings
 from penstock.discovery.machine import host_memory_bytes
-from penstock.launch.footprints import estimated_footprints
+from penstock.launch.footprints import estimated_footprints, kinds
 from penstock.runtime.gateway import Gateway, GatewayOptions
 from penstock.runtime.state_dir import StateDirInUse, default_state_dir
 from penstock.web.app import create_app
@@ -60,7 +60,14 @@ def serve(options: ServeOptions) -> int:
         logging.getLogger("penstock.config").warning("%s", warning)
     folder = None if loaded.path is None else loaded.path.absolute().parent
     gateway = GatewayOptions(
-        settings, addresses, state_dir, environ, folder, host_memory_bytes(), estimated_footprints(settings)
+        settings,
+        addresses,
+        state_dir,
+        environ,
+        folder,
+        host_memory_bytes(),
+        estimated_footprints(settings),
+        kinds(settings),
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_run(gateway, loaded))
@@ -117,7 +124,7 @@ def _greet(gateway: Gateway, loaded: Loaded) -> None:
             )  # fmt: skip
     print(f"\nPenstock is serving {_count(gateway.settings)} on {gateway.address}")
     print(f"  dashboard  {gateway.address}/")
-    if example := _example(gateway.settings):
+    if example := _example(gateway.options):
         print(f"  try it     curl {gateway.address}/v1/chat/completions -d '{example}'")
     print("  stop it    Ctrl-C\n", flush=True)
 
@@ -130,8 +137,14 @@ def _count(settings: Settings) -> str:
     return f"{len(names)} model{'s' if len(names) > 1 else ''} ({shown})"
 
 
-def _example(settings: Settings) -> str | None:
-    for name in settings.models:
-        if "embed" not in name.lower() and "rerank" not in name.lower() and "'" not in name and '"' not in name:
+def _example(options: GatewayOptions) -> str | None:
+    """The body of a request that will work: to the first model that chats and needs no quoting."""
+    for name in options.settings.models:
+        if (
+            options.kinds.get(name, "chat") == "chat"
+            and name.isascii()
+            and name.isprintable()
+            and not {*name} & {*"'\"\\"}
+        ):
             return f'{{"model":"{name}","messages":[{{"role":"user","content":"Hello"}}]}}'
     return None

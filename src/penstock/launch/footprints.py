@@ -1,4 +1,4 @@
-"""Estimates of the memory that `gguf:` models take, for those whose settings do not say it."""
+"""What the files of `gguf:` models say about all of them: their use, and the memory they will take."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from collections.abc import Collection
 from penstock.config.plan import HOST_DEVICE
 from penstock.config.schema import Settings
 from penstock.core.footprint import Footprint
-from penstock.launch.gguf import estimated_footprint
+from penstock.launch.gguf import estimated_footprint, use_of
 
 Placed = tuple[tuple[str, int], ...]
 """(device, bytes) pairs."""
 
 
+def kinds(settings: Settings) -> dict[str, str]:
+    """What each model is for ("chat", "embedding", "rerank"), by name. Absent = unknown."""
+    uses = {name: use_of(model.gguf) for name, model in settings.models.items() if model.gguf is not None}
+    return {name: use.value for name, use in uses.items() if use is not None}
+
+
 def estimated_footprints(settings: Settings) -> dict[str, Placed]:
-    """By model. A model whose file cannot be read is absent: nothing is known of it."""
+    """For those whose settings do not say it, by name. Absent = its file cannot be read, so nothing is known."""
     devices = tuple(settings.devices) or (HOST_DEVICE,)
     estimates = {
         name: estimated_footprint(model.gguf, model.parallel)

@@ -124,3 +124,11 @@ def _cache_type(args: Sequence[str], letter: str) -> str:
     flags = (f"-ct{letter}", f"--cache-type-{letter}")
     asked = [value for flag, value in pairwise(args) if flag in flags and value in BITS]
     return asked[-1] if asked else "f16"
+
+
+def use_of(settings: GgufSettings) -> Use | None:
+    """What the model is for; None = its file cannot be read."""
+    try:
+        return read_gguf(Path(settings.path)).use
+    except GgufError:
+        return None

@@ -20,6 +20,7 @@ from penstock.runtime.caller import read_caller
 from penstock.runtime.catalog import Catalog
 from penstock.runtime.dispatcher import Dispatcher, Waiter
 from penstock.runtime.recorder import Recorder
+from penstock.runtime.waiting import waited
 from penstock.wire.upstream import Pool
 
 PRIORITY_NAMES = {priority: priority.name.lower() for priority in Priority}
@@ -84,7 +85,17 @@ class CallContext:
 class Call:
     """One client request from its first byte to its closed record."""
 
-    __slots__ = ("_has_slot", "_model", "_wait_began", "caller", "context", "opened_s", "phase", "record")
+    __slots__ = (
+        "_has_slot",
+        "_model",
+        "_opened_turn",
+        "_wait_began",
+        "caller",
+        "context",
+        "opened_s",
+        "phase",
+        "record",
+    )
 
     def __init__(self, context: CallContext, head: Head, dialect: str) -> None:
         self.context = context
@@ -93,11 +104,12 @@ class Call:
         self.opened_s = context.clock()
         self._has_slot = False
         self._model = ""
-        self._wait_began: dict[str, float] = {}
+        self._wait_began: dict[WaitReason, float] = {}
         if context.trusted_proxies:
             forwarded = head.fields.get(b"x-forwarded-for", b"").decode("latin-1")
             head.client_address = client_of(head.client_address, forwarded, context.trusted_proxies)
         self.record = record = context.recorder.open(head, dialect)
+        self._opened_turn = context.recorder.turn
         record.client_request_id = caller.request_id
         record.key_fingerprint = caller.fingerprint
         record.workload = caller.workload
@@ -120,6 +132,8 @@ class Call:
         context, record = self.context, self.record
         record.model = self._model = model
         record.streamed = facts.is_stream
+        if self._opened_turn != context.recorder.turn:  # its body took a while: the opening line knew no model yet
+            context.recorder.reopen(record)
         record.prompt_tokens_estimated = facts.prompt_tokens
         record.workload = record.workload or facts.workload
         asked = self.caller.priority
@@ -130,10 +144,11 @@ class Call:
         record.enqueued_s = now_s - self.opened_s
         ticket = Ticket(record.id, model, record.key_fingerprint or "", now_s, priority, facts.prompt_tokens)
         dispatcher = context.dispatcher
-        dispatcher.enter(ticket, waiter)
+        record.caused_load = dispatcher.enter(ticket, waiter)
         if self.phase is CallPhase.READING:  # told nothing yet: it waits
             self.phase = CallPhase.QUEUED
-            self._wait_began = dispatcher.wait_clock.read(model)
+            dispatcher.wait_clock.advance(now_s, model)
+            self._wait_began = dispatcher.wait_clock.read(model, now_s)
             record.position_at_entry = dispatcher.explain(record.id).position
 
     def take_slot(self, replica_id: str) -> None:
@@ -150,9 +165,9 @@ class Call:
 
     def note_wait(self) -> None:
         """The wait is over, however it ended: keep how long it took for which reason."""
-        record, dispatcher = self.record, self.context.dispatcher
-        waited_s = self.now_s() - (record.enqueued_s or 0.0)
-        record.wait_reasons = dispatcher.wait_clock.since(self._model, self._wait_began, waited_s)
+        record, now_s = self.record, self.context.clock()
+        ended = self.context.dispatcher.wait_clock.read(self._model, now_s)
+        record.wait_reasons = waited(self._wait_began, ended, now_s - self.opened_s - (record.enqueued_s or 0.0))
         record.waited_for_load = "loading" in record.wait_reasons
 
     def is_waiting_for_load(self) -> bool:

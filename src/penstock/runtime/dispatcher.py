@@ -54,19 +54,20 @@ class Dispatcher:
 
     # For calls.
 
-    def enter(self, ticket: Ticket, waiter: Waiter) -> None:
-        """Ask for a slot. The waiter may be told before this returns."""
+    def enter(self, ticket: Ticket, waiter: Waiter) -> bool:
+        """Ask for a slot. The waiter may be told before this returns. True = asking set a load in motion."""
         if self._is_closed:
             waiter.refused(ShuttingDown(retry_after_s=5), self._clock())
-            return
+            return False
         actions = self._scheduler.arrive(ticket, ticket.arrived_s)
         if len(actions) == 1 and not self._is_acting:
             action = actions[0]
             if type(action) is Admit and action.ticket_id == ticket.id:  # nobody waits: nothing else to see to
                 waiter.admitted(action.replica_id, ticket.arrived_s)
-                return
+                return False
         self._waiters[ticket.id] = waiter
         self._act(actions)
+        return any(isinstance(action, Start | Stop) for action in actions)
 
     def leave(self, ticket_id: str, *, busy_s: float | None = None) -> None:
         """The call is over, whatever it was doing: queued, loading, running, answered. Idempotent."""

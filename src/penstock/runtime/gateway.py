@@ -64,6 +64,7 @@ class GatewayOptions:
     folder: Path | None  # of the configuration file
     host_memory_bytes: int
     footprints: Mapping[str, tuple[tuple[str, int], ...]]
+    kinds: Mapping[str, str]
 
 
 App = Callable[["Gateway"], object]
@@ -115,7 +116,7 @@ class Gateway:
             allowed_origins=tuple(settings.cors_origins),
             trusted_proxies=tuple(ip_network(each, strict=False) for each in settings.trusted_proxies),
         )
-        self.live = Live(self.context, settings.models, dict(self.engines), self.view)
+        self.live = Live(self.context, settings.models, options.kinds, dict(self.engines), self.view)
         self.feed = Feed(self.live)
         self.recorder.on_change = self.dispatcher.on_change = self.feed.changed
         limits = settings.limits

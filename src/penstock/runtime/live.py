@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Protocol
 
@@ -32,13 +32,15 @@ class Live:
     def __init__(
         self,
         context: CallContext,
-        models: dict[str, ModelSettings],
+        models: Mapping[str, ModelSettings],
+        kinds: Mapping[str, str],
         engines: dict[str, LiveEngine],
         gateway: Callable[[], GatewayView],
     ) -> None:
         self.gateway = gateway
         self._context = context
         self._models = models
+        self._kinds = kinds
         self._engines = engines
         self._epoch_s = time.time() - context.clock()  # once: a moment told twice must be the same number
 
@@ -94,7 +96,7 @@ class Live:
             log_tail=(engine.log_tail() or None) if is_troubled else None,
             aliases=settings.aliases,
             description=settings.description or None,
-            kind=None,
+            kind=self._kinds.get(model.name),
             is_launched=model.is_launched,
             load_s=engine.load_s,
             pid=engine.pid,

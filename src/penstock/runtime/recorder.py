@@ -36,6 +36,7 @@ class Recorder:
         self.closed_count = 0
         self.on_change: Callable[[], None] = _nothing
         self.wake: Callable[[], None] = _nothing  # asks for a `flush` at the end of this turn
+        self.turn = 0  # counts the flushes
         self._version = version
         self._journal = journal
         self._fresh: list[CallRecord] = []
@@ -59,6 +60,11 @@ class Recorder:
         self.wake()
         return record
 
+    def reopen(self, record: CallRecord) -> None:
+        """More is known of an open record than its opening line said."""
+        self._fresh.append(record)
+        self.wake()
+
     def close(self, record: CallRecord, outcome: Outcome, done_s: float) -> None:
         """The call has ended; what came after an end would be our bug."""
         assert record.outcome is None, f"{record.id} closed twice"
@@ -72,6 +78,7 @@ class Recorder:
 
     def flush(self) -> None:
         """Bring what this turn opened and closed to the journal, in one write."""
+        self.turn += 1
         if self._fresh:
             fresh, self._fresh = self._fresh, []
             for record in fresh:

@@ -113,8 +113,9 @@ def call_view(call: Call) -> CallView:
 
 
 def record_view(record: CallRecord) -> dict[str, Any]:
-    """The record's own fields and the spans derived from them."""
+    """The record's own fields and the spans derived from them; `key` falls back on the fingerprint."""
     view: dict[str, Any] = msgspec.to_builtins(record)
+    view["key"] = record.key or record.key_fingerprint
     view["queue_wait_s"] = spans.queue_wait_s(record)
     view["load_wait_s"] = spans.load_wait_s(record)
     view["ttft_s"] = spans.ttft_s(record)

@@ -1,13 +1,14 @@
 """How long calls wait for which reason: one running clock for each model, read when a wait ends.
 
 The first call in a model's line decides why the model's calls wait. Its reason is looked up
-whenever something was decided, so the seconds are exact to the last decision, and asking costs
-nothing per waiting call.
+every few milliseconds while somebody waits, so that a crowded queue costs no more than a short one.
 """
 
 from __future__ import annotations
 
 from penstock.core.scheduler import Scheduler, WaitReason
+
+LOOK_EVERY_S = 0.005
 
 
 class WaitClock:
@@ -15,34 +16,42 @@ class WaitClock:
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
-        self._totals: dict[str, dict[str, float]] = {}
+        self._totals: dict[str, dict[WaitReason, float]] = {}
         self._reasons: dict[str, WaitReason] = {}
-        self._advanced_s: float | None = None
+        self._looked_s = 0.0
 
     @property
     def is_running(self) -> bool:
-        """Somebody waited when it was last advanced."""
+        """Somebody waited when it was last looked."""
         return bool(self._reasons)
 
-    def advance(self, now_s: float) -> None:
-        """Charge the time since the last call to the reasons that held, and look them up anew."""
-        if self._advanced_s is not None and now_s > self._advanced_s:
-            for model, reason in self._reasons.items():
-                totals = self._totals.setdefault(model, {})
-                totals[reason.value] = totals.get(reason.value, 0.0) + now_s - self._advanced_s
-        self._advanced_s = now_s
+    def advance(self, now_s: float, model: str | None = None) -> None:
+        """Charge the time that has passed to the reasons that held; look them up anew if it is time to.
+
+        `model`: somebody has begun to wait for it, so that its reason must be known from now on.
+        """
+        is_new = model is not None and model not in self._reasons
+        if not is_new and now_s - self._looked_s < LOOK_EVERY_S and self._scheduler.waiting_count():
+            return
+        for name, reason in self._reasons.items():
+            totals = self._totals.setdefault(name, {})
+            totals[reason] = totals.get(reason, 0.0) + now_s - self._looked_s
+        self._looked_s = now_s
         self._reasons = self._scheduler.reasons()
 
-    def read(self, model: str) -> dict[str, float]:
-        """The clock's state when a wait begins."""
-        return dict(self._totals.get(model, ()))
+    def read(self, model: str, now_s: float) -> dict[WaitReason, float]:
+        """The clock's state at a moment; two of them say what lies between."""
+        state = dict(self._totals.get(model, ()))
+        if (reason := self._reasons.get(model)) is not None:
+            state[reason] = state.get(reason, 0.0) + now_s - self._looked_s
+        return state
 
-    def since(self, model: str, start: dict[str, float], waited_s: float) -> dict[str, float]:
-        """The seconds per reason since `start`; they never add up to more than `waited_s`."""
-        totals = self._totals.get(model, {})
-        reasons = {reason: total - start.get(reason, 0.0) for reason, total in totals.items()}
-        reasons = {reason: seconds for reason, seconds in reasons.items() if seconds > 0}
-        charged = sum(reasons.values())
-        if charged > waited_s > 0:
-            return {reason: seconds * waited_s / charged for reason, seconds in reasons.items()}
-        return reasons
+
+def waited(began: dict[WaitReason, float], ended: dict[WaitReason, float], waited_s: float) -> dict[str, float]:
+    """The seconds per reason between two states; they never add up to more than `waited_s`."""
+    spans = {str(reason): total - began.get(reason, 0.0) for reason, total in ended.items()}
+    spans = {reason: seconds for reason, seconds in spans.items() if seconds > 0}
+    charged_s = sum(spans.values())
+    if charged_s > waited_s:
+        return {reason: seconds * waited_s / charged_s for reason, seconds in spans.items()}
+    return spans

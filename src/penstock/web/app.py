@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response
@@ -54,7 +55,7 @@ def create_app(gateway: Gateway) -> App:
     app.get("/", include_in_schema=False)(_page)
     app.get("/ui", include_in_schema=False)(_to_page)
     app.get("/ui/", include_in_schema=False)(_to_page)
-    app.mount("/ui", StaticFiles(directory=UI), name="ui")
+    app.mount("/ui", PageFiles(directory=UI), name="ui")
 
     app.add_exception_handler(HTTPException, _say_http)  # type: ignore[arg-type]
     app.add_exception_handler(GatewayError, _say_refusal)  # type: ignore[arg-type]
@@ -65,6 +66,15 @@ def create_app(gateway: Gateway) -> App:
         allowed_origins=context.allowed_origins,
         trusted_proxies=context.trusted_proxies,
     )
+
+
+class PageFiles(StaticFiles):
+    """Asked for again each time, answered 304 while unchanged: after an upgrade no old part meets a new one."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        answer = super().file_response(*args, **kwargs)
+        answer.headers["cache-control"] = "no-cache"
+        return answer
 
 
 async def _page() -> FileResponse:
