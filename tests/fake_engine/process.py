@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -58,7 +59,9 @@ async def _run(options: Options) -> None:
     print(f"listening {engine.port}", flush=True)
     if not options.binds_late:
         await asyncio.sleep(options.load_s)  # no-sleep-needed: loading takes as long as was asked for
-    engine.is_ready = not options.is_never_ready
+    if not options.is_never_ready:
+        engine.is_ready = True
+        print(f"ready {time.time():.6f}", flush=True)
     await asyncio.get_running_loop().create_future()
 
 

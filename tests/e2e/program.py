@@ -1,0 +1,313 @@
+"""The installed program as a process of its own: started, asked over real sockets, stopped, killed, looked into."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import select
+import shlex
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from penstock.core.record import CallRecord
+from penstock.launch.living import living
+from tests.fakes import Answer, engine_argv, exchange, get
+
+PENSTOCK = str(Path(sys.executable).with_name("penstock"))
+WITHIN_S = 20.0
+"""How long anything may take that is waited for; far more than it takes on an idle machine."""
+
+CHAT = "/v1/chat/completions"
+MARK = "PENSTOCK_E2E"
+"""An environment variable by which everything that a program has started is known, orphans included."""
+
+
+def engine_cmd(*flags: str) -> str:
+    """The value of a `cmd:` that runs a fake engine, quoted for YAML."""
+    return json.dumps(shlex.join(engine_argv("--port", "${PORT}", *flags)))
+
+
+def run(*argv: str, home: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """`penstock ARGV` to its end."""
+    env = _environment(home, environ)
+    return subprocess.run(
+        [PENSTOCK, *argv], env=env, cwd=home, capture_output=True, text=True, timeout=WITHIN_S, check=False
+    )
+
+
+def _environment(home: Path, added: dict[str, str]) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", **added}
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that a program has started, known by a handle that never means another."""
+
+    pid: int
+    handle: int
+
+
+class Program:
+    """`penstock serve`, listening when the constructor returns. One folder: configuration, home, state, log.
+
+    config: the text of its file; None = it finds what there is. Starting again in the same folder is a restart.
+    """
+
+    def __init__(self, folder: Path, config: str | None, *flags: str, **environ: str) -> None:
+        self.folder = folder
+        self._mark = uuid.uuid4().hex
+        argv = [PENSTOCK, "serve", "--listen", "127.0.0.1:0", *flags]
+        if config is not None:
+            (folder / "config.yaml").write_text(config)
+            argv += ["--config", str(folder / "config.yaml")]
+        self._log = (folder / "log").open("ab")
+        self.process = subprocess.Popen(
+            argv,
+            env=_environment(folder, {MARK: self._mark, **environ}),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
+        self.pid = self.process.pid
+        self.greeting = self._until_it_greets()
+        self.url = next(word for word in self.greeting.split() if word.startswith("http://")).rstrip("/")
+        self.port = int(self.url.rpartition(":")[2])
+
+    def _until_it_greets(self) -> str:
+        assert self.process.stdout is not None
+        lines: list[str] = []
+        for line in self.process.stdout:
+            lines.append(line)
+            if "Ctrl-C" in line:
+                return "".join(lines)
+        self.__exit__()
+        raise AssertionError(f"it ended with {self.process.returncode}: {self.log}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Whatever the test has left is killed."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self._log.close()
+        for left in self.processes():
+            signal.pidfd_send_signal(left.handle, signal.SIGKILL)
+
+    # The process.
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    @property
+    def state_dir(self) -> Path:
+        return self.folder / ".local" / "state" / "penstock"
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Ask it to end and wait until it has; its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(WITHIN_S)
+
+    def kill(self) -> None:
+        """As SIGKILL does: nothing is tidied up."""
+        self.process.kill()
+        self.process.wait(WITHIN_S)
+
+    def processes(self) -> list[Process]:
+        """Everything it has started, directly or not, that lives; itself left out."""
+        wanted = f"{MARK}={self._mark}".encode()
+        found = []
+        for pid in [process.pid for process in living() if process.pid != self.pid]:
+            try:
+                handle = os.pidfd_open(pid)
+                is_ours = wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if is_ours:
+                found.append(Process(pid, handle))
+            else:
+                os.close(handle)
+        return found
+
+    def wait_until_none_is_left(self, within_s: float = WITHIN_S) -> None:
+        """Return when everything it has started has ended."""
+        end_s = time.monotonic() + within_s
+        while processes := self.processes():
+            for process in processes:
+                if not select.select([process.handle], [], [], max(0.0, end_s - time.monotonic()))[0]:
+                    raise AssertionError(f"still there: {Path(f'/proc/{process.pid}/cmdline').read_bytes()!r}")
+                os.close(process.handle)
+
+    def rss_bytes(self) -> int:
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return 1024 * int(status.partition("VmRSS:")[2].split()[0])
+
+    # Asking it.
+
+    def request(self, path: str, body: object = None, *, method: str = "POST", headers: str = "") -> bytes:
+        """The bytes of a request; `body` is sent as JSON, bytes as they are."""
+        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        head = f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{self.port}\r\ncontent-length: {len(content)}\r\n"
+        return f"{head}{headers}\r\n".encode() + content
+
+    async def send(self, sent: bytes) -> Answer:
+        """Raw bytes on a connection of their own, read to its end."""
+        async with asyncio.timeout(WITHIN_S):
+            return await exchange(self.port, sent)
+
+    async def get(self, path: str) -> Answer:
+        return await self.send(self.request(path, method="GET", headers="connection: close\r\n"))
+
+    async def post(self, path: str, body: object, *, headers: str = "") -> Answer:
+        headers = f"connection: close\r\ncontent-type: application/json\r\n{headers}"
+        return await self.send(self.request(path, body, headers=headers))
+
+    async def chat(self, model: str, *, headers: str = "", **members: object) -> Answer:
+        """One chat completion; `fake=` tells a fake engine what to do with it."""
+        return await self.post(CHAT, chat_body(model, **members), headers=headers)
+
+    @asynccontextmanager
+    async def talk(self, sent: bytes) -> AsyncIterator[asyncio.StreamReader]:
+        """A request whose client leaves at the end of the block."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            writer.write(sent)
+            yield reader
+        finally:
+            writer.transport.abort()
+
+    # Looking into it.
+
+    async def state(self) -> Any:
+        """The live state, as the page sees it."""
+        return (await self.get("/api/v1/state")).json()
+
+    async def phase(self, model: str) -> str:
+        return str((await self.state())["models"][model]["phase"])
+
+    async def until_phase(self, model: str, phase: str) -> None:
+        await until(lambda: self._is_in_phase(model, phase))
+
+    async def _is_in_phase(self, model: str, phase: str) -> bool:
+        return await self.phase(model) == phase
+
+    async def until_waiting(self, count: int) -> None:
+        """Return when so many calls wait for a slot."""
+
+        async def waits() -> bool:
+            return bool((await self.state())["counts"]["waiting"] == count)
+
+        await until(waits)
+
+    async def engine_port(self, model: str) -> int:
+        """Where the fake engine that was started last for this model listens, as soon as it does."""
+        port = ""
+
+        async def listens() -> bool:
+            nonlocal port
+            log = (await self.get(f"/api/v1/models/log?model={model}")).content.decode()
+            port = log.rpartition("listening ")[2].partition("\n")[0]
+            return port.isdecimal()
+
+        await until(listens)
+        return int(port)
+
+    async def seen(self, model: str, **at_least: int) -> Any:
+        """What the model's engine has seen, as soon as these counts are reached."""
+        query = "&".join(f"{name}={count}" for name, count in at_least.items())
+        async with asyncio.timeout(WITHIN_S):
+            return (await get(await self.engine_port(model), f"/__seen?{query}")).json()
+
+    async def release(self, model: str) -> None:
+        """Let one reply of the model's engine pass its gate."""
+        await get(await self.engine_port(model), "/__release")
+
+    # Its records.
+
+    def records(self) -> dict[str, CallRecord]:
+        """All that the store holds by now, by id."""
+        return {row["id"]: _record(row) for row in self._query("SELECT * FROM calls")}
+
+    async def record(self, of: Answer | str) -> CallRecord:
+        """The closed record of a call, as soon as the store has it."""
+        (record,) = await self.closed_records({id_of(of) if isinstance(of, Answer) else of})
+        return record
+
+    async def closed_records(self, ids: set[str]) -> list[CallRecord]:
+        """The records of these calls, as soon as the store has all of them closed; in the order of their arrival."""
+        count = "SELECT count(*) FROM calls WHERE outcome IS NOT NULL AND id IN (SELECT value FROM json_each(?))"
+
+        async def are_there() -> bool:
+            rows = self._query(count, json.dumps(sorted(ids)))
+            return bool(rows) and rows[0][0] == len(ids)
+
+        await until(are_there)
+        found = self.records()
+        return [found[record_id] for record_id in sorted(ids)]
+
+    def _query(self, question: str, *values: str) -> list[sqlite3.Row]:
+        """The rows; none while there is no store yet."""
+        try:
+            with closing(sqlite3.connect(f"file:{self.state_dir}/penstock.db?mode=ro", uri=True)) as store:
+                store.row_factory = sqlite3.Row
+                return store.execute(question, values).fetchall()
+        except sqlite3.OperationalError as exc:
+            if "unable to open" in str(exc) or "no such table" in str(exc):
+                return []
+            raise
+
+
+def chat_body(model: str, **members: object) -> dict[str, object]:
+    return {"model": model, "messages": [{"role": "user", "content": "hi"}], **members}
+
+
+def header(answer: Answer | bytes, name: str) -> str | None:
+    """The first value of a header of an answer or of its head."""
+    head = answer.head if isinstance(answer, Answer) else answer
+    for line in head.decode("latin-1").split("\r\n")[1:]:
+        key, _, value = line.partition(":")
+        if key.lower() == name:
+            return value.strip()
+    return None
+
+
+def id_of(answer: Answer | bytes) -> str:
+    """The id of the record that a call leaves behind."""
+    record_id = header(answer, "x-penstock-id")
+    assert record_id is not None, answer
+    return record_id
+
+
+def error_of(answer: Answer) -> Any:
+    return answer.json()["error"]
+
+
+async def until(holds: Callable[[], Awaitable[bool]], within_s: float = WITHIN_S) -> None:
+    """Return when it holds. Only for what nobody tells: the inside of another process."""
+    async with asyncio.timeout(within_s):
+        while not await holds():
+            await asyncio.sleep(0.01)  # no-sleep-needed: between two looks, not instead of one
+
+
+def _record(row: sqlite3.Row) -> CallRecord:
+    columns = {name: row[name] for name in row.keys()}  # noqa: SIM118 - a Row iterates over its values
+    columns["wait_reasons"] = json.loads(columns["wait_reasons"])
+    return msgspec.convert(columns, CallRecord, strict=False)
