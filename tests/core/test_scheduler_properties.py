@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -66,7 +67,8 @@ class World(RuleBasedStateMachine):
         self.open: dict[str, Ticket] = {}  # waiting or running, as we know it
         self.lines: dict[tuple[str, Priority, str], list[str]] = {}
         self.going: dict[str, tuple[str, int]] = {}  # replica -> what it does, and its generation
-        self.wake_s = float("inf")
+        self.began: dict[str, float] = {}
+        self.wake_s = math.inf
 
     @initialize(plan=st.sampled_from(PLANS))
     def begin(self, plan: Plan) -> None:
@@ -107,9 +109,11 @@ class World(RuleBasedStateMachine):
         assert not replica.model.is_launched or self.going[replica_id][0] == "ready"
         line = self.lines[ticket.model, ticket.priority, ticket.key]
         assert line.pop(0) == ticket_id, "overtaken within its line"
+        self.began[ticket_id] = self.now_s
 
     def forget(self, ticket_id: str) -> None:
         ticket = self.open.pop(ticket_id, None)
+        self.began.pop(ticket_id, None)
         if ticket is not None and ticket_id in (line := self.lines[ticket.model, ticket.priority, ticket.key]):
             line.remove(ticket_id)
 
@@ -120,11 +124,20 @@ class World(RuleBasedStateMachine):
         assert self.plan.residency.admits(started, residents - {started})
 
     def pass_time(self, dt_s: float) -> None:
-        """Time passes, and the wake-up that is due on the way is delivered."""
+        """Time passes; the wake-ups and the ends of calls that reach their limit happen on the way."""
         end_s = self.now_s + dt_s
-        while self.wake_s <= end_s:
-            self.now_s, self.wake_s = self.wake_s, float("inf")
-            self.do(self.sched.tick(self.now_s))
+        while True:
+            limits = ((at_s + POLICY.call_limit_s, ticket_id) for ticket_id, at_s in self.began.items())
+            limit_s, ticket_id = min(limits, default=(math.inf, ""))
+            if min(limit_s, self.wake_s) > end_s:
+                break
+            self.now_s = min(limit_s, self.wake_s)
+            if limit_s < self.wake_s:
+                self.forget(ticket_id)
+                self.do(self.sched.leave(ticket_id, self.now_s))
+            else:
+                self.wake_s = math.inf
+                self.do(self.sched.tick(self.now_s))
         self.now_s = end_s
 
     times = st.sampled_from((0.0, 0.0, 0.1, 1.0, 3.0, 7.0, 25.0))
@@ -208,9 +221,9 @@ class World(RuleBasedStateMachine):
     @rule(dt_s=st.sampled_from((1.0, 10.0, 100.0)), late_s=st.sampled_from((0.0, 0.0, 500.0)))
     def time_passes(self, dt_s: float, late_s: float) -> None:
         self.pass_time(dt_s)
-        if late_s:  # the machine slept: the wake-up comes late
+        if late_s and not self.began:  # the machine slept: the wake-up comes late
             self.now_s += late_s
-            self.wake_s = self.wake_s if self.wake_s > self.now_s else float("inf")
+            self.wake_s = self.wake_s if self.wake_s > self.now_s else math.inf
             self.do(self.sched.tick(self.now_s))
 
     @invariant()
@@ -246,6 +259,9 @@ class World(RuleBasedStateMachine):
             assert queue.count == sum(queue.counts) == len(own) == self.sched.waiting_count(name)
             assert abs(queue.weight - sum(POLICY.weight[entry.ticket.priority] for entry in own)) < 1e-6
             assert abs(queue.work_s - sum(entry.estimate_s for entry in own)) < 1e-6
+            for line in queue.lines.values():
+                assert line.entries[0].is_waiting
+                assert line.gone == sum(not entry.is_waiting for entry in line.entries)
         if not self.open:
             assert not any(accounts._active for accounts in self.sched._room.accounts.values())
 
@@ -265,7 +281,7 @@ class World(RuleBasedStateMachine):
             wait = self.sched.explain(ticket.id, self.now_s)
             assert wait.reason is not WaitReason.NONE
             assert wait.bound_s is None or wait.bound_s > 0
-            assert moving or busy or self.wake_s < float("inf") or wait.reason is WaitReason.PAUSED, wait
+            assert moving or busy or self.wake_s < math.inf or wait.reason is WaitReason.PAUSED, wait
 
     @invariant()
     def no_promise_is_broken(self) -> None:
@@ -280,18 +296,20 @@ class World(RuleBasedStateMachine):
         for _ in range(20_000):
             if not self.sched.waiting_count():
                 break
-            name = next((n for n, (state, _) in sorted(self.going.items()) if state in ("starting", "stopping")), None)
+            moving = next(
+                (n for n, (state, _) in sorted(self.going.items()) if state in ("starting", "stopping")), None
+            )
             done = [t for t in self.open if self.told.get(t) == "admitted"]
-            if name is not None:
-                state, generation = self.going[name]
-                self.going[name] = ("ready" if state == "starting" else "gone", generation)
+            if moving is not None:
+                state, generation = self.going[moving]
+                self.going[moving] = ("ready" if state == "starting" else "gone", generation)
                 told = self.sched.replica_ready if state == "starting" else self.sched.replica_gone
-                self.do(told(name, generation, self.now_s))
+                self.do(told(moving, generation, self.now_s))
             elif done:
                 self.forget(done[0])
                 self.do(self.sched.leave(done[0], self.now_s))
             else:
-                assert self.wake_s < float("inf"), "stuck"
+                assert self.wake_s < math.inf, "stuck"
                 self.pass_time(self.wake_s - self.now_s)
         assert not self.sched.waiting_count()
 
@@ -308,10 +326,10 @@ FULL = settings(QUICK, max_examples=5_000, stateful_step_count=200, derandomize=
 
 
 def test_the_invariants_hold_whatever_happens() -> None:
-    run_state_machine_as_test(World, settings=QUICK)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(World, settings=QUICK)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(7200)
 def test_the_invariants_hold_over_a_million_facts() -> None:
-    run_state_machine_as_test(World, settings=FULL)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(World, settings=FULL)

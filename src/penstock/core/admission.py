@@ -96,7 +96,8 @@ class Desk:
     def admit(self, now_s: float) -> Iterator[Admit]:
         """Start whatever can start; whoever its pool has blocked too long has its share reserved."""
         self.wake_s = math.inf
-        reserved: set[Budget] = set()
+        for pool in self._budgets.values():
+            pool.lapse()
         able = [
             (entry.due_s, entry.seq, entry)
             for name, queue in self._room.queues.items()
@@ -115,14 +116,10 @@ class Desk:
                 yield self.begin(entry, now_s)
                 for follower in entry.queue.followers(entry):
                     heapq.heappush(able, (follower.due_s, follower.seq, follower))
-            elif budget is None or obstacle.reason is WaitReason.RESERVED or budget in reserved:
+            elif budget is None or budget.reservation is not None:
                 continue
             elif self._is_blocked_too_long(entry, now_s):
                 budget.reserve(entry)
-                reserved.add(budget)
-        for budget in self._budgets.values():
-            if budget not in reserved:
-                budget.reservation = None
 
     def _is_blocked_too_long(self, entry: Entry, now_s: float) -> bool:
         entry.blocked_s = min(entry.blocked_s, now_s)

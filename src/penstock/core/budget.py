@@ -40,6 +40,7 @@ class Budget:
         self.used = 0.0
         self.running: dict[str, int] = {}  # calls by model
         self.reservation: Reservation | None = None
+        self._lapsed: Reservation | None = None
 
     def obstacle(self, entry: Entry) -> Obstacle | None:
         """What keeps the entry from starting now; None if nothing in this pool does."""
@@ -55,21 +56,23 @@ class Budget:
             return Obstacle(WaitReason.RESERVED, kept.entry.queue.model.name)
         return None
 
+    def lapse(self) -> None:
+        """A reservation holds for one round of decisions; `reserve` renews it."""
+        self._lapsed, self.reservation = self.reservation, None
+
     def reserve(self, entry: Entry) -> None:
-        if self.reservation is None or self.reservation.entry is not entry:
-            share = self.pool.budget if self.pool.is_exclusive else entry.share
-            self.reservation = Reservation(entry, share)
+        if self._lapsed is not None and self._lapsed.entry is entry:
+            self.reservation = self._lapsed
+        else:
+            self.reservation = Reservation(entry, self.pool.budget if self.pool.is_exclusive else entry.share)
 
     def take(self, entry: Entry) -> None:
         name = entry.queue.model.name
         self.used += entry.share
         self.running[name] = self.running.get(name, 0) + 1
         if self.reservation is not None:
-            if self.reservation.entry is entry:
-                self.reservation = None
-            else:
-                self.reservation.passed += entry.share
-                entry.reservation = self.reservation
+            self.reservation.passed += entry.share
+            entry.reservation = self.reservation
 
     def give_back(self, entry: Entry) -> None:
         """Exactly what was taken."""

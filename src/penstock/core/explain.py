@@ -6,7 +6,6 @@ import enum
 from dataclasses import dataclass
 
 from penstock.core.model import Phase, Replica
-from penstock.core.plan import Policy
 
 
 class WaitReason(enum.StrEnum):
@@ -56,12 +55,6 @@ NOT_WAITING = Wait(WaitReason.NONE, estimate_s=0.0, bound_s=0.0)
 
 OUTSIDE_THE_BOUND = frozenset({WaitReason.MEMORY, WaitReason.PAUSED})
 """While one of these lasts there is neither an estimate nor a bound."""
-
-
-def turn_s(policy: Policy, longest_load_s: float, longest_resident_s: float) -> float:
-    """The longest that one line can keep the next waiting: a load, a hold of a round trip, a drain."""
-    hold_s = 2 * longest_load_s * max(policy.hold * max(1.0, policy.hold_stretch), policy.hold_high)
-    return longest_load_s + max(hold_s, longest_resident_s) + policy.call_limit_s + policy.grace_s
 
 
 def estimate_s(

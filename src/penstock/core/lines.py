@@ -18,54 +18,12 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from penstock.core.accounts import Account, Accounts
 from penstock.core.model import Model, Priority, Replica, Ticket
 from penstock.core.plan import Policy
 
 LEARNING = 0.1
 """Weight of the newest measurement in a moving average."""
-
-
-@dataclass(slots=True, eq=False)
-class Account:
-    """What one key has been served in one class, in seconds of the whole box, since it was last even."""
-
-    served_s: float = 0.0
-    calls: int = 0  # waiting and running
-
-
-class Accounts:
-    """The accounts of one class. A key that comes back gets no credit for having been away."""
-
-    def __init__(self) -> None:
-        self._active: dict[str, Account] = {}
-        self._idle: dict[str, Account] = {}
-
-    def join(self, key: str) -> Account:
-        account = self._active.get(key)
-        if account is None:
-            account = self._idle.pop(key, None) or Account()
-            if self._active:
-                account.served_s = max(account.served_s, self._least_s())
-            self._active[key] = account
-        account.calls += 1
-        return account
-
-    def part(self, key: str, account: Account) -> None:
-        account.calls -= 1
-        if not account.calls:
-            del self._active[key]
-            if self._active:
-                self._idle[key] = account
-            else:
-                self._idle.clear()  # with nobody there, nobody owes anything
-
-    def lead_s(self, account: Account) -> float:
-        """How far it is ahead of the least served, once for each of the others."""
-        others = len(self._active) - 1
-        return (account.served_s - self._least_s()) * others if others else 0.0
-
-    def _least_s(self) -> float:
-        return min([account.served_s for account in self._active.values()])
 
 
 @dataclass(slots=True, eq=False)
@@ -189,8 +147,10 @@ class Room:
         if line.entries[0] is not entry:
             self._forget_later(line)
             return
+        line.entries.popleft()
         while line.entries and not line.entries[0].is_waiting:
             line.entries.popleft()
+            line.gone -= 1
         if line.entries:
             self._become_first(line.entries[0], now_s)
         else:
@@ -205,38 +165,6 @@ class Room:
     def learn_service(self, queue: Queue, busy_s: float) -> None:
         queue.service_s = busy_s if queue.service_s is None else queue.service_s + LEARNING * (busy_s - queue.service_s)
         self.any_service_s += LEARNING * (busy_s - self.any_service_s)
-
-    def order(self) -> Iterator[Entry]:
-        """Everyone in the order of service as it looks now: by due time, the followers one patience apart."""
-        patience_s = self.policy.patience_s
-        heap = [
-            (entry.due_s, entry.seq, entry, rest)
-            for queue in self.queues.values()
-            for line in queue.lines.values()
-            for rest in [line.waiting()]
-            for entry in [next(rest)]
-        ]
-        heapq.heapify(heap)
-        while heap:
-            due_s, _, entry, rest = heap[0]
-            yield entry
-            if (follower := next(rest, None)) is None:
-                heapq.heappop(heap)
-            else:
-                heapq.heapreplace(heap, (due_s + patience_s[entry.ticket.priority], follower.seq, follower, rest))
-
-    def place(self, entry: Entry) -> tuple[int, int]:
-        """How many go before it in its line, and of its model, in the same order."""
-        patience_s, own_name, queue = self.policy.patience_s, (entry.ticket.priority, entry.ticket.key), entry.queue
-        own = queue.lines[own_name]
-        behind = next(i for i, other in enumerate(own.waiting()) if other is entry)
-        due_s = own.entries[0].due_s + behind * patience_s[entry.ticket.priority]
-        position = behind
-        for name, line in queue.lines.items():
-            lead_s = due_s - line.entries[0].due_s
-            if name != own_name and lead_s >= 0:
-                position += min(len(line.entries) - line.gone, int(lead_s / max(patience_s[name[0]], 1.0)) + 1)
-        return behind, position
 
     def reprice(self) -> None:
         """The shares of the waiting have changed: sort the firsts anew. Their due times stay."""

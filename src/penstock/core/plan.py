@@ -75,6 +75,8 @@ class Plan:
             return "it has no slots"
         if not model.is_launched:
             return ""
+        if self.max_resident == 0:
+            return "max_resident is 0"
         if shortfall := self.residency.shortfall(model.name):
             return shortfall
         others = set(pinned - {model.name})

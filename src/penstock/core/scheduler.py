@@ -19,20 +19,13 @@ from collections.abc import Iterator
 
 from penstock.core.actions import Action, Refuse, WakeAt
 from penstock.core.admission import Desk
-from penstock.core.explain import (
-    NOT_WAITING,
-    OUTSIDE_THE_BOUND,
-    Obstacle,
-    Wait,
-    WaitReason,
-    estimate_s,
-    obstacle_of,
-    turn_s,
-)
+from penstock.core.explain import NOT_WAITING, OUTSIDE_THE_BOUND, Obstacle, Wait, WaitReason, estimate_s, obstacle_of
 from penstock.core.fleet import COMING, IN_USE, Fleet
 from penstock.core.lines import Entry, Room
 from penstock.core.model import Model, Phase, Replica, Ticket
+from penstock.core.order import in_order, place
 from penstock.core.plan import Plan, Policy
+from penstock.core.promise import Promise
 from penstock.core.swaps import Swaps, Wishes
 from penstock.errors import GatewayError, PromptTooLong, StartFailed, Unadmittable, UnknownModel
 
@@ -43,16 +36,14 @@ class Scheduler:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.replicas: dict[str, Replica] = {}
-        self.bound_exceeded = 0  # starts later than promised; stays 0
         self._wishes = Wishes()
         self._room = Room(plan.policy)
         self._desk = Desk(plan, self._room, self.replicas, self._wishes.paused)
         self._swaps = Swaps(plan, self._room, self.replicas, self._desk.running, self._wishes)
         self._fleet = Fleet(plan, self._room, self._swaps, self.replicas, self._wishes)
+        self._promise = Promise(self._room)
         self._faults: dict[str, str] = {}  # why a model could never be served; empty if it can
         self._wake_s = math.inf  # the WakeAt that is pending
-        self._settled_s = 0.0
-        self._longest_load_s = self._turn_s = 0.0
         self._adopt(plan)
 
     # Facts about calls.
@@ -109,7 +100,7 @@ class Scheduler:
         self._fleet.failed(replica, reason, now_s, is_final=is_final)
         refused: list[Action] = []
         if replica.phase is Phase.FAILED:
-            waiting = [entry for entry in self._room.order() if entry.ticket.model == replica_id]
+            waiting = [entry for entry in in_order(self._room) if entry.ticket.model == replica_id]
             refused += [self._turn_away(entry, self._start_failed(replica, now_s), now_s) for entry in waiting]
         return refused + self._settle(now_s)
 
@@ -122,7 +113,7 @@ class Scheduler:
             return self.replica_failed(replica_id, generation, now_s, reason=reason or "it ended before it was ready")
         if replica is not None and replica.phase in (*IN_USE, Phase.STOPPING):
             if replica.phase is not Phase.STOPPING:
-                self._room.lost_s += self._turn_s
+                self._promise.lose(self._promise.turn_s)
             for ticket_id in sorted(replica.running):
                 self._desk.end(self._desk.running[ticket_id], now_s, None, is_typical=False)
             self._fleet.went(replica, reason, now_s)
@@ -186,7 +177,7 @@ class Scheduler:
     def configure(self, plan: Plan, now_s: float) -> list[Action]:
         """Another plan. Replicas of models that stay are kept; those of others drain and stop."""
         known = {model.name for model in plan.models}
-        strangers = [entry for entry in self._room.order() if entry.ticket.model not in known]
+        strangers = [entry for entry in in_order(self._room) if entry.ticket.model not in known]
         refused: list[Action] = [
             self._turn_away(entry, UnknownModel(model=entry.ticket.model, hint=""), now_s) for entry in strangers
         ]
@@ -194,6 +185,11 @@ class Scheduler:
         return refused + self._obey(now_s)
 
     # Questions.
+
+    @property
+    def bound_exceeded(self) -> int:
+        """Starts that came later than promised; stays 0."""
+        return self._promise.exceeded
 
     def explain(self, ticket_id: str, now_s: float) -> Wait:
         """Why the ticket waits, who is in its way, and when it will start."""
@@ -203,11 +199,12 @@ class Scheduler:
         queue, replica = entry.queue, self.replicas[entry.ticket.model]
         first = queue.lines[entry.ticket.priority, entry.ticket.key].entries[0]
         why = self._why(first)
-        behind, position = self._room.place(entry)
+        behind, position = place(self._room, entry)
         if why.reason in OUTSIDE_THE_BOUND:
             return Wait(why.reason, why.wait_for, why.wait_until_s, position)
         expected_s = estimate_s(replica, queue.load_s, self._room.service_s(queue), position, why.wait_until_s, now_s)
-        bound_s = max(0.0, self._bound_s(first, behind) + self._lost_s(now_s) - self._room.lost_s - now_s)
+        lost_s = self._promise.lost_s(now_s, self._wake_s, is_held_up=self._is_held_up(now_s))
+        bound_s = max(0.0, self._promise.bound_s(first, behind, lost_s) - now_s)
         return Wait(why.reason, why.wait_for, why.wait_until_s, position, expected_s, bound_s)
 
     def reasons(self) -> dict[str, WaitReason]:
@@ -217,7 +214,7 @@ class Scheduler:
 
     def waiting(self) -> Iterator[Ticket]:
         """Everyone who waits, in the order of service as it looks now. Take what you need before the next fact."""
-        return (entry.ticket for entry in self._room.order())
+        return (entry.ticket for entry in in_order(self._room))
 
     def waiting_count(self, model: str | None = None) -> int:
         return len(self._room.entries) if model is None else self._room.queues[model].count
@@ -226,11 +223,13 @@ class Scheduler:
 
     def _settle(self, now_s: float) -> list[Action]:
         """Do everything that can be done now. Called after every fact."""
-        self._note_lost_time(now_s)
+        self._promise.look(now_s, self._wake_s, is_held_up=self._is_held_up(now_s))
+        if now_s >= self._wake_s:
+            self._wake_s = math.inf
         actions: list[Action] = list(self._fleet.settle(now_s))
         for admit in self._desk.admit(now_s):
             actions.append(admit)
-            self.bound_exceeded += now_s > self._bound_s(self._desk.running[admit.ticket_id])
+            self._promise.keep(self._desk.running[admit.ticket_id], now_s)
         wake_s = min(self._fleet.wake_s, self._swaps.wake_s, self._desk.wake_s)
         if wake_s < self._wake_s:  # one that is pending and earlier settles again anyway
             self._wake_s = wake_s
@@ -244,23 +243,14 @@ class Scheduler:
             return False
         return ttl_s is None or bool(replica.running) or now_s + ttl_s >= self._wake_s
 
-    def _note_lost_time(self, now_s: float) -> None:
-        self._room.lost_s = self._lost_s(now_s)
-        self._settled_s = now_s
-        if now_s >= self._wake_s:
-            self._wake_s = math.inf
-
-    def _lost_s(self, now_s: float) -> float:
-        """Time so far that no promise covers: what holds the fleet up, pauses, others' memory, a late tick."""
-        obstacles = self._swaps.obstacles.values()
-        is_lost = self._wishes.paused or any(obstacle.reason in OUTSIDE_THE_BOUND for obstacle in obstacles)
-        if is_lost or self._fleet.is_held_up(now_s):
-            return self._room.lost_s + now_s - self._settled_s
-        return self._room.lost_s + max(0.0, now_s - self._wake_s)
+    def _is_held_up(self, now_s: float) -> bool:
+        """Is time passing that no promise covers: by what the fleet waits for, a pause, the memory of others?"""
+        is_outside = any(obstacle.reason in OUTSIDE_THE_BOUND for obstacle in self._swaps.obstacles.values())
+        return is_outside or bool(self._wishes.paused) or self._fleet.is_held_up(now_s)
 
     def _obey(self, now_s: float) -> list[Action]:
         """The operator has changed what is wanted."""
-        self._room.lost_s += self._turn_s
+        self._promise.lose(self._promise.turn_s)
         self._judge()
         return self._settle(now_s)
 
@@ -293,12 +283,6 @@ class Scheduler:
         at_swap, at_desk = self._swaps.obstacles.get(name), self._desk.obstacle(first)
         return obstacle_of(self.replicas[name], first.queue.load_s, at_desk, at_swap)
 
-    def _bound_s(self, first: Entry, behind: int = 0) -> float:
-        """The moment by which the first of a line has started, or the one so many places behind it."""
-        turns_s = (self._room.peak_lines + 2) * self._turn_s
-        patience_s = self.plan.policy.patience_s[first.ticket.priority]
-        return first.bound_base_s + self._room.lost_s + turns_s + behind * (2 * patience_s + turns_s)
-
     def _adopt(self, plan: Plan) -> None:
         """Make the world as the plan says, as far as that can be done at once."""
         self.plan, self._room.policy = plan, plan.policy
@@ -310,10 +294,7 @@ class Scheduler:
         self._judge()
 
     def _judge(self) -> None:
-        """Which models could never be served as things are, and how long a turn takes at most."""
+        """Which models could never be served as things are, and what can be promised to the others."""
         pinned = frozenset(self._wishes.pinned)
         self._faults = {model.name: self.plan.fault(model, pinned) for model in self.plan.models}
-        loads_s = [self._room.queues[model.name].load_s for model in self.plan.models if model.is_launched]
-        self._longest_load_s = max([self._longest_load_s, *loads_s])
-        resident_s = max((model.min_resident_s for model in self.plan.models), default=0.0)
-        self._turn_s = turn_s(self.plan.policy, self._longest_load_s, resident_s)
+        self._promise.judge(self.plan)

@@ -1,0 +1,114 @@
+"""Whose turn it is: due times, fairness between keys, the order inside a line."""
+
+from __future__ import annotations
+
+import random
+
+from penstock.core.actions import Admit
+from penstock.core.model import Priority
+from penstock.core.scheduler import Policy, Scheduler
+from tests.core.worlds import deeds, model, ready, scheduler, ticket
+
+HIGH, NORMAL, LOW = Priority
+
+
+def one_model(slots: int = 1, policy: Policy | None = None) -> Scheduler:
+    """One model, ready, with every slot taken by calls `r0`, `r1`, ..."""
+    sched = scheduler(model("a", slots=slots), policy=policy)
+    sched.load("a", 0.0)
+    ready(sched, "a", 0.0)
+    for i in range(slots):
+        sched.arrive(ticket(f"r{i}", "a", "runner"), 0.0)
+    return sched
+
+
+def serve(sched: Scheduler, first: str, count: int, now_s: float, each_s: float = 1.0) -> list[str]:
+    """End one call after the other and note who is admitted."""
+    order, running = [], first
+    for i in range(count):
+        for action in deeds(sched.leave(running, now_s + (i + 1) * each_s)):
+            assert isinstance(action, Admit)
+            running = action.ticket_id
+            order.append(running)
+    return order
+
+
+def test_a_better_class_goes_first_until_the_other_has_waited_for_the_difference() -> None:
+    sched = one_model()
+    sched.arrive(ticket("low", "a", "bob", LOW), 0.0)
+    sched.arrive(ticket("early", "a", "ann", NORMAL), 809.0)
+    assert serve(sched, "r0", 1, 809.0) == ["early"]
+    sched.arrive(ticket("late", "a", "ann", NORMAL), 811.0)
+    assert serve(sched, "early", 1, 811.0) == ["low"]
+
+
+def test_only_the_first_of_a_line_ages() -> None:
+    sched = one_model()
+    for i in range(100):
+        sched.arrive(ticket(f"flood{i}", "a", "bob"), 0.0)
+    sched.arrive(ticket("modest", "a", "ann"), 50.0)
+    order = serve(sched, "r0", 3, 60.0)
+    assert order[0] == "flood0"
+    assert "modest" in order[:2]
+
+
+def test_a_line_is_first_come_first_served_also_after_some_have_gone() -> None:
+    sched = one_model()
+    for i in range(100):
+        sched.arrive(ticket(f"t{i}", "a"), 0.0)
+    gone = [i for i in range(100) if i % 3]
+    random.Random(1).shuffle(gone)
+    for i in gone:
+        sched.leave(f"t{i}", 1.0)
+    assert [waiting.id for waiting in sched.waiting()] == [f"t{i}" for i in range(0, 100, 3)]
+    assert sched.explain("t99", 1.0).position == 33
+    assert serve(sched, "r0", 34, 1.0) == [f"t{i}" for i in range(0, 100, 3)]
+
+
+def test_two_backlogged_keys_get_the_same_time_whatever_their_calls_cost() -> None:
+    sched = one_model()
+    cost_s = {"long": 10.0, "short": 1.0}
+    count, now_s, running = 0, 0.0, "r0"
+    served_s = dict.fromkeys(cost_s, 0.0)
+    for key in cost_s:
+        for i in range(400):
+            sched.arrive(ticket(f"{key}-{i}", "a", key), 0.0)
+    while now_s < 700.0:
+        [action] = [action for action in sched.leave(running, now_s) if isinstance(action, Admit)]
+        running, count = action.ticket_id, count + 1
+        key = running.split("-")[0]
+        now_s += cost_s[key]
+        served_s[key] += cost_s[key]
+    assert 0.8 < served_s["long"] / served_s["short"] < 1.25
+
+
+def test_a_backlog_of_a_lower_class_is_no_measure_for_a_better_one() -> None:
+    sched = one_model()
+    for i in range(50):
+        sched.arrive(ticket(f"low{i}", "a", "batch", LOW), 0.0)
+    sched.arrive(ticket("n0", "a", "ann"), 0.0)
+    due_s = sched._room.entries["n0"].due_s
+    assert due_s == 90.0  # the only key of its class: nobody to be ahead of
+
+
+def test_a_key_that_comes_back_gets_no_credit_for_having_been_away() -> None:
+    sched = one_model()
+    for i in range(20):
+        sched.arrive(ticket(f"b{i}", "a", "bob"), 0.0)
+    serve(sched, "r0", 10, 0.0, each_s=30.0)
+    sched.arrive(ticket("new", "a", "ann"), 300.0)
+    accounts = sched._room.accounts[NORMAL]
+    assert accounts._active["ann"].served_s == accounts._active["bob"].served_s
+    sched.leave("new", 301.0)
+    sched.arrive(ticket("again", "a", "ann"), 302.0)
+    assert accounts._active["ann"].calls == 1
+
+
+def test_firsts_that_go_again_and_again_leave_no_trace() -> None:
+    sched = one_model()
+    sched.arrive(ticket("stays", "a", "ann", LOW), 0.0)
+    for i in range(1000):
+        sched.arrive(ticket(f"t{i}", "a", f"k{i}", LOW), 1.0)
+        sched.leave(f"t{i}", 1.0)
+    [heap] = sched._room.queues["a"].firsts.values()
+    assert len(heap) < 100
