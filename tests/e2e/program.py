@@ -238,7 +238,15 @@ class Program:
 
     async def release(self, model: str) -> None:
         """Let one reply of the model's engine pass its gate."""
-        await get(await self.engine_port(model), "/__release")
+        await release(await self.engine_port(model))
+
+    async def until_log(self, words: str) -> None:
+        """Return when the program has logged this."""
+
+        async def is_said() -> bool:
+            return words in self.log
+
+        await until(is_said)
 
     # Its records.
 
@@ -263,6 +271,12 @@ class Program:
         found = self.records()
         return [found[record_id] for record_id in sorted(ids)]
 
+    async def until_no_record_is_open(self) -> None:
+        async def is_none() -> bool:
+            return [row[0] for row in self._query("SELECT count(*) FROM calls WHERE outcome IS NULL")] == [0]
+
+        await until(is_none)
+
     def _query(self, question: str, *values: str) -> list[sqlite3.Row]:
         """The rows; none while there is no store yet."""
         try:
@@ -273,6 +287,11 @@ class Program:
             if "unable to open" in str(exc) or "no such table" in str(exc):
                 return []
             raise
+
+
+async def release(engine_port: int) -> None:
+    """Let one reply of this fake engine pass its gate."""
+    await get(engine_port, "/__release")
 
 
 def chat_body(model: str, **members: object) -> dict[str, object]:

@@ -69,7 +69,7 @@ class Recorder:
         """The call has ended; what came after an end would be our bug."""
         assert record.outcome is None, f"{record.id} closed twice"
         record.outcome = outcome
-        record.done_s = done_s
+        record.done_s = None if outcome is Outcome.INTERRUPTED else done_s  # it never came to its end
         self._ending.append(record)
         self.recent.append(record)
         self.closed_count += 1
