@@ -192,9 +192,9 @@ class Gateway:
         log.info("gateway_stopping in_flight=%d", len(self.context.active))
         for server in self._servers:
             server.close()
-        self.dispatcher.close()
         for connection in list(self.doors.connections):
-            connection.shutdown()
+            connection.shutdown()  # first: then who is refused now is told so before the connection closes
+        self.dispatcher.close()
         try:
             async with asyncio.timeout(FINISH_WITHIN_S):
                 await self.context.until_idle()
