@@ -11,7 +11,6 @@ MAX_LABEL_CHARACTERS = 128
 
 
 _LABELS = {
-    b"host": "host",
     b"origin": "origin",
     b"x-request-id": "request_id",
     b"x-request-priority": "priority",
@@ -39,12 +38,12 @@ class Caller:
 
 def read_caller(fields: dict[bytes, bytes]) -> Caller:
     """From the first value of each header, by its name in lower case."""
-    caller = Caller()
     shown = fields.get(b"authorization") or fields.get(b"x-api-key") or fields.get(b"api-key")
-    if shown is not None:
-        caller.fingerprint = fingerprint(shown)
-    for name in _LABELS.keys() & fields.keys():
-        setattr(caller, _LABELS[name], _label(fields[name]))
+    caller = Caller(None if shown is None else fingerprint(shown), _label(fields.get(b"host", b"")))
+    if not _LABELS.keys().isdisjoint(fields):
+        for name, label in _LABELS.items():
+            if name in fields:
+                setattr(caller, label, _label(fields[name]))
     return caller
 
 

@@ -40,15 +40,14 @@ from penstock.runtime.replica import RemoteEngine, ReplicaLife
 from penstock.runtime.state_dir import StateDir
 from penstock.runtime.views import GatewayView
 from penstock.store.journal import Journal
-from penstock.wire.ingress import Client, Doors, Exchange, HotHandler, Ingress, bind
+from penstock.wire.exchange import Client, Exchange, HotHandler
+from penstock.wire.ingress import KEEP_ALIVE_S, Doors, Ingress, bind
 from penstock.wire.listen import Address, open_sockets
 from penstock.wire.outbox import Outbox
 
 log = logging.getLogger("penstock.gateway")
 
 SWEEP_EVERY_S = 1.0
-KEEP_ALIVE_S = 75.0
-HEAD_WITHIN_S = 30.0
 FINISH_WITHIN_S = 10.0
 """How long calls in flight may go on once the gateway was asked to stop."""
 
@@ -226,7 +225,7 @@ class Gateway:
             for open_call in list(self.context.active.values()):
                 open_call.check_limits(now_s)
             for connection in list(self.doors.connections):
-                _close_quiet(connection, now_s)
+                connection.sweep(now_s)
             self._journal.flush()  # a disk that refused may take again
             if self.context.active:
                 self.feed.changed()
@@ -259,12 +258,3 @@ class Gateway:
         if status is not None and status.store not in {"ok", "starting"}:
             reasons.append(f"the store is {status.store}")
         return tuple(reasons)
-
-
-def _close_quiet(connection: Ingress, now_s: float) -> None:
-    """Close a connection that asks for nothing, and one that takes for ever to say what it wants."""
-    quiet_s = now_s - connection.quiet_since_s
-    if connection.is_reading_head and now_s - connection.head_since_s > HEAD_WITHIN_S:
-        connection.transport.abort()
-    elif connection.is_idle and quiet_s > KEEP_ALIVE_S:
-        connection.transport.close()

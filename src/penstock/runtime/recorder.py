@@ -96,11 +96,11 @@ def uuid7(epoch_s: float) -> str:
 
     Random enough to be unique, not to be a secret: nothing is granted for knowing it.
     """
-    value = (int(epoch_s * 1000) & 0xFFFF_FFFF_FFFF) << 80 | getrandbits(80)
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    time_ms, high, low = int(epoch_s * 1000), getrandbits(12), getrandbits(62)
+    return (
+        f"{time_ms >> 16:08x}-{time_ms & 0xFFFF:04x}-{0x7000 | high:04x}"
+        f"-{0x8000 | low >> 48:04x}-{low & 0xFFFF_FFFF_FFFF:012x}"
+    )
 
 
 def _nothing() -> None:

@@ -16,8 +16,8 @@ from penstock.protocols.dialect import Meter
 from penstock.protocols.endpoints import Endpoint
 from penstock.runtime.call import Call, CallContext
 from penstock.runtime.catalog import Target
+from penstock.wire.exchange import Client
 from penstock.wire.headers import CREDENTIALS, request_head
-from penstock.wire.ingress import Client
 from penstock.wire.upstream import Connection, Failure, Pool
 
 NOTHING: frozenset[bytes] = frozenset()
