@@ -30,8 +30,10 @@ _NOT_TO_ENGINE = HOP_BY_HOP | {b"host", b"content-length", b"expect"}
 CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"cookie"})
 """What a caller proves itself with. An engine that we launched never sees it."""
 
+_WITHHELD = {CREDENTIALS: _NOT_TO_ENGINE | CREDENTIALS}  # by what is dropped: the union is made once
+
 _STATUS_LINE = {
-    status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode("ascii")) for status in HTTPStatus
+    status.value: b"HTTP/1.1 %d %b" % (status.value, status.phrase.encode("ascii")) for status in HTTPStatus
 }
 
 
@@ -39,44 +41,27 @@ def request_head(
     method: bytes, target: bytes, host: bytes, headers: Headers, dropped: frozenset[bytes], body_bytes: int | None
 ) -> bytes:
     """The head of a request to an engine; `body_bytes` None = it has no body, and says so by saying nothing."""
-    lines = [method, b" ", target, b" HTTP/1.1\r\nhost: ", host, b"\r\n"]
-    for name, value in headers:
-        lower = name.lower()
-        if lower not in _NOT_TO_ENGINE:
-            if lower not in dropped:
-                lines += (name, b": ", value, b"\r\n")
-        elif lower == b"connection" and _names_headers(value):
-            return request_head(method, target, host, _without_named(headers), dropped, body_bytes)
+    withheld = _WITHHELD.get(dropped) or _NOT_TO_ENGINE | dropped
+    lines = [b": ".join(header) for header in headers if header[0].lower() not in withheld]
     lines.append(b"\r\n" if body_bytes is None else b"content-length: %d\r\n\r\n" % body_bytes)
-    return b"".join(lines)
+    return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b" % (method, target, host, b"\r\n".join(lines))
 
 
 def reply_head(status: int, headers: Headers, added: bytes, framing: bytes) -> bytes:
     """The head of an answer; `added` and `framing` are complete header lines of our own."""
-    lines = [_STATUS_LINE.get(status) or b"HTTP/1.1 %d \r\n" % status]
-    for name, value in headers:
-        lower = name.lower()
-        if lower not in HOP_BY_HOP:
-            lines += (name, b": ", value, b"\r\n")
-        elif lower == b"connection" and _names_headers(value):
-            return reply_head(status, _without_named(headers), added, framing)
-    lines += (added, framing, b"\r\n")
-    return b"".join(lines)
+    lines = [_STATUS_LINE.get(status) or b"HTTP/1.1 %d " % status]
+    lines += [b": ".join(header) for header in headers if header[0].lower() not in HOP_BY_HOP]
+    return b"%b\r\n%b%b\r\n" % (b"\r\n".join(lines), added, framing)
 
 
-def _names_headers(connection: bytes) -> bool:
-    """A Connection header says more than how long the connection lasts."""
-    return connection.lower() not in (b"keep-alive", b"close")
+def without_named(headers: Headers) -> Headers:
+    """The headers less those that their sender declared, in Connection, to be for the next hop only.
 
-
-def _without_named(headers: Headers) -> Headers:
-    """The headers less what their sender declared to be for the next hop only, and less that declaration.
-
-    What frames a message is not dropped on a stranger's word.
+    What frames a message, or says what it is, is not dropped on a stranger's word.
     """
-    named = {b"connection"}
+    named: set[bytes] = set()
     for name, value in headers:
         if name.lower() == b"connection":
             named |= {token.strip() for token in value.lower().split(b",")}
-    named -= {b"content-length", b"host", b"content-type"}
+    named -= {b"close", b"content-length", b"content-type", b"host", b"keep-alive", b"transfer-encoding"}
     return [header for header in headers if header[0].lower() not in named]

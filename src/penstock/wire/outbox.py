@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class Outbox:
@@ -22,7 +25,7 @@ class Outbox:
         self._loop = loop
         self._before = before
         self._writes: list[tuple[asyncio.WriteTransport, bytes | bytearray]] = []
-        self._after: list[Callable[[], None]] = []
+        self._after: list[tuple[Callable[[Any], None], Any]] = []  # each with its own kind of argument
         self._closing: list[asyncio.WriteTransport] = []
         self._is_scheduled = False
 
@@ -37,9 +40,9 @@ class Outbox:
         if not self._is_scheduled:
             self._schedule()
 
-    def after(self, callback: Callable[[], None]) -> None:
-        """Run `callback` in the turn after this one's writes: by then the transport knows what it still holds."""
-        self._after.append(callback)
+    def after(self, callback: Callable[[T], None], argument: T) -> None:
+        """Call in the turn after this one's writes: by then the transport knows what it still holds."""
+        self._after.append((callback, argument))
         if not self._is_scheduled:
             self._schedule()
 
@@ -57,7 +60,8 @@ class Outbox:
         self._before()
         writes, self._writes = self._writes, []
         for transport, data in writes:
-            transport.write(data)
+            if not transport.is_closing():  # one that was lost in this very turn would raise, and take the others along
+                transport.write(data)
         if self._closing:
             closing, self._closing = self._closing, []
             for transport in closing:
@@ -67,6 +71,6 @@ class Outbox:
             self._loop.call_soon(_run, after)
 
 
-def _run(callbacks: list[Callable[[], None]]) -> None:
-    for callback in callbacks:
-        callback()
+def _run(callbacks: list[tuple[Callable[[Any], None], Any]]) -> None:
+    for callback, argument in callbacks:
+        callback(argument)

@@ -1,0 +1,58 @@
+"""What a hot request and the connection it came on may ask of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from penstock.core.message import Head, Headers, Reply
+
+
+class Exchange(Protocol):
+    """One hot request on its way. Calls come in the order of the bytes; `gone` may come at any time, once.
+
+    It answers after `receive` or `refuse_body`; or at once and completely, when the head alone decides.
+    """
+
+    def receive(self, body: bytes | bytearray) -> None:
+        """The whole request body is here."""
+
+    def refuse_body(self, limit_bytes: int) -> None:
+        """The body is larger than the limit; it will not be read."""
+
+    def gone(self) -> None:
+        """The client closed the connection, or sent what is not HTTP in the middle of the body."""
+
+    def pause(self) -> None:
+        """The client reads more slowly than the engine writes."""
+
+    def resume(self) -> None: ...
+
+
+class HotHandler(Protocol):
+    """Opens an exchange as soon as a request's head is known, before its body has come."""
+
+    def __call__(self, client: Client, head: Head) -> Exchange: ...
+
+
+class Client(Protocol):
+    """The connection as an exchange sees it. After `finish` or `abort` the exchange is over."""
+
+    @property
+    def is_write_paused(self) -> bool: ...
+
+    @property
+    def send(self) -> Callable[[bytes], None]:
+        """A piece of the answer's body."""
+
+    def reply(self, reply: Reply) -> None:
+        """Answer completely and finish."""
+
+    def start_reply(self, status: int, headers: Headers, added: bytes, length: bytes | None) -> None:
+        """Begin an answer; its head goes out with the first data."""
+
+    def finish(self, when_written: Callable[[bool], None]) -> None:
+        """The answer is complete. `when_written(True)` once the kernel has its last byte, False if the client left."""
+
+    def abort(self) -> None:
+        """Cut the connection: the only honest way to say that an answer already begun will not be completed."""
