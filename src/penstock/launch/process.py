@@ -7,8 +7,10 @@ new one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import random
 import secrets
 import socket
 import subprocess
@@ -23,16 +25,25 @@ from penstock.launch.output import Output
 ORPHAN_GRACE_S = 5.0
 """How long engines that lost their gateway may take to end by themselves."""
 
+_ENGINE_PORTS = range(20000, 32000)
+_PORT_TRIES = 100
 _READ_BYTES = 65536
 _FOLDER = str(Path(__file__).parents[2])
 _BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from penstock.launch.guard import main; main()"
 
 
 def free_port() -> int:
-    """A port of the loopback address that nobody listens on, at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of the loopback address that nobody listens on, at this moment.
+
+    From below the range that systems give to outgoing connections: an engine that loads for minutes
+    before it binds must not lose its port to one of those.
+    """
+    for _ in range(_PORT_TRIES):
+        port = random.choice(_ENGINE_PORTS)  # noqa: S311 - a port is no secret
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise LaunchFailed(f"no free port was found between {_ENGINE_PORTS[0]} and {_ENGINE_PORTS[-1]}")
 
 
 class ProcessLauncher:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from penstock.core.actions import Action, Admit, Cancel, Refuse, Start, Stop, WakeAt
@@ -94,6 +95,12 @@ class Dispatcher:
 
     def engine_gone(self, replica_id: str, generation: int, reason: str | None) -> None:
         self._act(self._scheduler.replica_gone(replica_id, generation, self._clock(), reason=reason))
+
+    def engine_slots(self, replica_id: str, slots: int) -> None:
+        """The engine itself says how many calls it serves at once."""
+        plan = self._scheduler.plan
+        models = tuple(replace(model, slots=slots) if model.name == replica_id else model for model in plan.models)
+        self._act(self._scheduler.configure(replace(plan, models=models), self._clock()))
 
     # For operators.
 

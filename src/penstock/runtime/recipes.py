@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from penstock.config.commands import PORT, argv
+from penstock.config.commands import PORT, argv, declared_slots
 from penstock.config.schema import ModelSettings
 from penstock.launch.base import Launcher, LaunchFailed, LaunchSpec
 from penstock.launch.gguf import gguf_command
@@ -23,7 +23,8 @@ def recipe(
     def spec() -> LaunchSpec:
         return command(name, model, model.port or free_port(), environ, folder)
 
-    return Recipe(launcher, spec, check, model.load_timeout, model.stop_timeout)
+    asks_slots = model.gguf is None and declared_slots(model) is None
+    return Recipe(launcher, spec, check, asks_slots, model.load_timeout, model.stop_timeout)
 
 
 Spec = Callable[[str, ModelSettings, int, Mapping[str, str], "Path | None"], LaunchSpec]

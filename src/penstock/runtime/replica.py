@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from penstock.launch.base import Exit, Launcher, LaunchFailed, LaunchSpec, Running
 from penstock.launch.logs import LogRing
 from penstock.wire.fetch import FetchFailed, fetch
@@ -23,6 +25,7 @@ log = logging.getLogger("penstock.replica")
 
 PROBE_EVERY_S = 0.02
 PROBE_TIMEOUT_S = 5.0
+PROPS_TIMEOUT_S = 1.0
 LOG_TAIL_BYTES = 4096
 
 
@@ -33,6 +36,7 @@ class Recipe:
     launcher: Launcher
     spec: Callable[[], LaunchSpec]  # made anew for each start, because a port may be found for it
     check: str | None
+    asks_slots: bool  # neither the settings nor the command say how many calls it serves at once
     load_timeout_s: float
     stop_timeout_s: float
 
@@ -43,6 +47,7 @@ class Reports(Protocol):
     def engine_ready(self, replica_id: str, generation: int, load_s: float) -> None: ...
     def engine_failed(self, replica_id: str, generation: int, reason: str, *, is_final: bool) -> None: ...
     def engine_gone(self, replica_id: str, generation: int, reason: str | None) -> None: ...
+    def engine_slots(self, replica_id: str, slots: int) -> None: ...
 
 
 class RemoteEngine:
@@ -108,6 +113,8 @@ class ReplicaLife:
                 self._report_failure(generation, failure, is_asked=stop_asked.is_set())
                 return
             self.load_s = time.monotonic() - began_s
+            if self.recipe.asks_slots and (slots := await _slots_of(pool)) is not None:
+                self.reports.engine_slots(self.id, slots)
             self.pool = pool
             log.info("engine_ready replica=%s load_s=%.3f", self.id, self.load_s)
             self.reports.engine_ready(self.id, generation, self.load_s)
@@ -180,3 +187,19 @@ class ReplicaLife:
 
     def log_tail(self) -> str:
         return self.log.tail(LOG_TAIL_BYTES)
+
+
+class _Props(msgspec.Struct):
+    """What llama-server says of itself at /props, as far as it concerns us."""
+
+    total_slots: int
+
+
+async def _slots_of(pool: Pool) -> int | None:
+    """How many calls the engine serves at once, by its own account; None = it does not say."""
+    try:
+        status, body = await fetch(pool, "/props", timeout_s=PROPS_TIMEOUT_S)
+        props = msgspec.json.decode(body, type=_Props)
+    except (FetchFailed, msgspec.DecodeError):
+        return None
+    return props.total_slots if status == 200 and props.total_slots > 0 else None
