@@ -54,15 +54,15 @@ def test_only_the_first_of_a_line_ages() -> None:
 
 def test_a_line_is_first_come_first_served_also_after_some_have_gone() -> None:
     sched = one_model()
-    for i in range(100):
+    for i in range(400):
         sched.arrive(ticket(f"t{i}", "a"), 0.0)
-    gone = [i for i in range(100) if i % 3]
+    gone = [i for i in range(400) if i % 4]
     random.Random(1).shuffle(gone)
     for i in gone:
         sched.leave(f"t{i}", 1.0)
-    assert [waiting.id for waiting in sched.waiting()] == [f"t{i}" for i in range(0, 100, 3)]
-    assert sched.explain("t99", 1.0).position == 33
-    assert serve(sched, "r0", 34, 1.0) == [f"t{i}" for i in range(0, 100, 3)]
+    assert [waiting.id for waiting in sched.waiting()] == [f"t{i}" for i in range(0, 400, 4)]
+    assert sched.explain("t396", 1.0).position == 99
+    assert serve(sched, "r0", 100, 1.0) == [f"t{i}" for i in range(0, 400, 4)]
 
 
 def test_two_backlogged_keys_get_the_same_time_whatever_their_calls_cost() -> None:

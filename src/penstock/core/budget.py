@@ -50,8 +50,8 @@ class Budget:
         if self.used + entry.share > self.pool.budget + EPSILON:
             return Obstacle(WaitReason.BUDGET_FULL)
         kept = self.reservation
-        if kept is None or not self._is_earlier(kept.entry, entry):
-            return None
+        if kept is None or (kept.entry.due_s, kept.entry.seq) >= (entry.due_s, entry.seq):
+            return None  # only who is due later stands back
         if kept.passed + entry.share > self.pool.budget - kept.share + EPSILON:
             return Obstacle(WaitReason.RESERVED, kept.entry.queue.model.name)
         return None
@@ -83,7 +83,3 @@ class Budget:
         self.used = self.used - entry.share if self.running else 0.0
         if self.reservation is not None and entry.reservation is self.reservation:
             self.reservation.passed -= entry.share
-
-    @staticmethod
-    def _is_earlier(one: Entry, other: Entry) -> bool:
-        return one is not other and (one.due_s, one.seq) < (other.due_s, other.seq)

@@ -137,6 +137,7 @@ class Fleet:
                 yield stop
         for goal in goals:
             if self._swaps.has_room_now(goal.target):
+                self._swaps.began(goal.target)
                 yield self._start(self._replicas[goal.target], now_s)
 
     def _stop_drained(self, names: list[str], now_s: float) -> list[Stop]:

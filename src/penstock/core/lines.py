@@ -86,7 +86,7 @@ class Queue:
         return [other for other in (of_its_kind, line.entries[0] if line else None) if other is not None]
 
     def first_due_s(self) -> float:
-        return min((entry.due_s for entry in self.heads()), default=math.inf)
+        return min([entry.due_s for entry in self.heads()], default=math.inf)
 
     def best_class(self) -> int:
         """The best class that waits; worse than any if nothing does."""

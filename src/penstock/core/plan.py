@@ -24,7 +24,7 @@ class Policy:
     demand_memory_s: float = 300.0  # how long an arrival counts as demand
     estimate_s: float = 5.0  # a call's duration before anything was measured
     call_limit_s: float = 3600.0  # no call runs longer; part of the bound
-    parallel_loads: int = 4
+    parallel_loads: int = 2  # also counts those whose room is still being made
     cancel_loads: bool = True  # give up a load whose last waiter left
     start_attempts: int = 3
     backoff_s: tuple[float, ...] = (0.5, 2.0)

@@ -42,7 +42,7 @@ def cheapest_victims(
 ) -> frozenset[str] | None:
     """The candidates, given cheapest first, whose departure is enough at the least total cost; None if none is."""
     if len(candidates) > MAX_EXACT:
-        return _greedy_victims(candidates, is_enough)
+        return enough_victims(candidates, is_enough)
     best: frozenset[str] | None = None
     best_cost = float("inf")
     cost_of = dict(zip(candidates, costs, strict=True))
@@ -54,11 +54,12 @@ def cheapest_victims(
     return best
 
 
-def _greedy_victims(candidates: Sequence[str], is_enough: Callable[[frozenset[str]], bool]) -> frozenset[str] | None:
+def enough_victims(candidates: Sequence[str], is_enough: Callable[[frozenset[str]], bool]) -> frozenset[str] | None:
+    """Some of the candidates whose departure is enough, none of them needlessly, the last ones spared first."""
     victims = frozenset(candidates)
     if not is_enough(victims):
         return None
-    for name in reversed(candidates):  # the dearest are spared first
+    for name in reversed(candidates):
         if is_enough(victims - {name}):
             victims -= {name}
     return victims

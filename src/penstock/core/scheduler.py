@@ -63,6 +63,8 @@ class Scheduler:
         self._room.add(entry, now_s)
         if (full := self._desk.no_place(queue)) is not None:
             return [self._turn_away(entry, full, now_s)]
+        if entry.due_s == math.inf:
+            return []  # behind others of its line: whatever its weight changes, the next fact will show
         return self._settle(now_s)
 
     def leave(self, ticket_id: str, now_s: float, *, busy_s: float | None = None) -> list[Action]:
@@ -287,8 +289,7 @@ class Scheduler:
         """Make the world as the plan says, as far as that can be done at once."""
         self.plan, self._room.policy = plan, plan.policy
         self._swaps.adopt(plan)
-        self._wishes.pinned.clear()
-        self._wishes.pinned.update(plan.pinned())
+        self._wishes.pinned = set(plan.pinned())
         self._fleet.adopt(plan)
         self._desk.adopt(plan)
         self._judge()

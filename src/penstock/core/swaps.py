@@ -22,8 +22,9 @@ from penstock.core.explain import Obstacle, WaitReason
 from penstock.core.lines import Entry, Room
 from penstock.core.model import HOLDS_MEMORY, Phase, Replica
 from penstock.core.plan import EPSILON, Plan
-from penstock.core.residency import Residency, cheapest_victims
+from penstock.core.residency import Residency, cheapest_victims, enough_victims
 
+_HOLDS_MEMORY = tuple(HOLDS_MEMORY)  # quicker to look through than to hash for
 _LEAST_HOLD_S = 0.1
 """Without it a model could be swapped out in the instant it became ready, before it served anybody."""
 
@@ -63,6 +64,8 @@ class Swaps:
         self._future: frozenset[str] = frozenset()  # who will be resident when all goals are reached
         self._movable: frozenset[str] = frozenset()  # those of them who may have to leave for another goal
         self._pinned: frozenset[str] = frozenset()
+        self._resident: frozenset[str] = frozenset()
+        self._demands: dict[str, float] = {}  # weighted, of those that were asked about in this round
         self._now_s = 0.0
         self.adopt(plan)
 
@@ -81,8 +84,10 @@ class Swaps:
         self._promised &= wanted.keys()
         if not wanted:
             return []
+        self._resident = self.resident()
+        self._demands.clear()
         self._future = frozenset(
-            name for name in self.resident() - self.wishes.unloads if self._replicas[name].phase is not Phase.STOPPING
+            name for name in self._resident - self.wishes.unloads if self._replicas[name].phase is not Phase.STOPPING
         )
         self._pinned = frozenset(self.wishes.pinned)
         self._movable = self._future - self._pinned
@@ -106,12 +111,16 @@ class Swaps:
         return frozenset(
             name
             for name, replica in self._replicas.items()
-            if replica.model.is_launched and replica.phase in HOLDS_MEMORY
+            if replica.phase in _HOLDS_MEMORY and replica.model.is_launched
         )
 
     def has_room_now(self, target: str) -> bool:
         """Is everybody gone that had to leave?"""
-        return self._admits(target, self.resident())
+        return self._admits(target, self._resident)
+
+    def began(self, target: str) -> None:
+        """Its start has been asked for: it holds memory from now on."""
+        self._resident |= {target}
 
     def density(self, name: str) -> float:
         """Waiting weight per second of the box's time that serving it all would take."""
@@ -148,7 +157,8 @@ class Swaps:
         elif (victims := self._victims(name)) is not None:
             self._claim(name, victims)
         else:
-            later = self._victims(name, is_eventual=True) or frozenset()
+            soonest = sorted(self._movable, key=lambda victim: (self._hold_end_s(victim, name), victim))
+            later = enough_victims(soonest, lambda gone: self._has_room(name, gone)) or frozenset()
             self._claim(name, frozenset(), later)
             self._await_hold(name, later)
 
@@ -198,15 +208,13 @@ class Swaps:
         self._residency = residency
         self._answers: dict[tuple[str, frozenset[str]], bool] = {}
 
-    def _victims(self, target: str, *, below: float = math.inf, is_eventual: bool = False) -> frozenset[str] | None:
-        """The least regretted that make room, now or (`is_eventual`) when their holds are over; None: nobody can."""
+    def _victims(self, target: str, *, below: float = math.inf) -> frozenset[str] | None:
+        """The least regretted that may leave now and whose departure makes room; None: nobody's does."""
         if self._has_room(target, frozenset()):
             return frozenset()
-        able = self._movable
-        if not is_eventual:
-            able = frozenset(name for name in able if self._may_leave(name, target) and self.density(name) < below)
-            if not self._has_room(target, able):
-                return None
+        able = frozenset(name for name in self._movable if self._may_leave(name, target) and self.density(name) < below)
+        if not self._has_room(target, able):
+            return None
         costs = {name: self._cost(name, target) for name in able}
         ranked = sorted(able, key=lambda name: (costs[name], self.loaded_s.get(name, 0.0), name))
         return cheapest_victims(ranked, [costs[name] for name in ranked], lambda gone: self._has_room(target, gone))
@@ -242,10 +250,9 @@ class Swaps:
         """What it costs if `name` makes way: the waiting of those who come, of those who wait, and the drain."""
         policy, queue, other = self.plan.policy, self._room.queues[name], self._room.queues[target]
         away_s = other.load_s + min(other.backlog_s(), policy.hold_high * other.load_s) + queue.load_s
-        demand = sum(
-            queue.demand(priority, self._now_s, policy.demand_memory_s) * policy.weight[priority]
-            for priority in range(3)
-        )
+        if (demand := self._demands.get(name)) is None:
+            rates = [queue.demand(priority, self._now_s, policy.demand_memory_s) for priority in range(3)]
+            demand = self._demands[name] = sum([rate * policy.weight[i] for i, rate in enumerate(rates)])
         drain_s = len(self._replicas[name].running) * self._room.service_s(queue)
         return demand * away_s * away_s / 2 + queue.weight * away_s + drain_s
 
