@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.program import CHAT, Program, chat_body, engine_cmd, error_of, header, until
-from tests.fakes import exchange, in_loop, request
+from tests.fakes import exchange, get, in_loop, request
 
 CONFIG = f"""
 penstock: 1
@@ -21,6 +21,7 @@ models:
   missing: {{cmd: "/no/such/program --port ${{PORT}}", memory: 1MiB}}
   naps: {{cmd: {engine_cmd("--script", '[{}, {"kind": "nothing"}, {}]')}, memory: 1MiB}}
   mortal: {{cmd: {engine_cmd()}, memory: 1MiB}}
+  heir: {{cmd: {engine_cmd("--fork", "--ignore-sigterm")}, memory: 1MiB}}
   honest: {{cmd: {engine_cmd()}, memory: 1MiB, parallel: 4}}
 """
 
@@ -80,6 +81,30 @@ async def test_an_engine_that_died_while_idle_is_started_by_the_next_request(pro
     await program.until_phase("mortal", "stopped")
     assert (await program.chat("mortal")).status == 200
     assert (await program.seen("mortal"))["pid"] != seen["pid"]
+
+
+@in_loop
+async def test_while_a_dead_engines_children_linger_requests_wait_for_the_next_one(program: Program) -> None:
+    await program.chat("heir")
+    seen, port = await program.seen("heir"), await program.engine_port("heir")
+    os.kill(seen["pid"], signal.SIGKILL)
+
+    async def is_deaf() -> bool:
+        try:
+            await get(port, "/health")
+        except OSError:
+            return True
+        return False
+
+    await until(is_deaf)
+    assert await program.phase("heir") == "ready", "its child is still there"
+    answer = await program.chat("heir")
+    assert answer.status == 200
+    assert (await program.seen("heir"))["pid"] != seen["pid"]
+    record = await program.record(answer)
+    assert record.outcome == "completed"
+    assert record.wait_reasons["loading"] > 0
+    assert (record.enqueued_s or 0) < 1 < (record.admitted_s or 0)
 
 
 @in_loop

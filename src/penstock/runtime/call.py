@@ -31,6 +31,7 @@ class EngineView(Protocol):
 
     pool: Pool | None
 
+    async def is_ending(self) -> bool: ...
     def log_tail(self) -> str: ...
 
 
@@ -141,7 +142,8 @@ class Call:
         priority = granted(asked, facts.priority, context.thresholds)
         record.priority = PRIORITY_NAMES[priority]
         now_s = context.clock()
-        record.enqueued_s = now_s - self.opened_s
+        if record.enqueued_s is None:
+            record.enqueued_s = now_s - self.opened_s
         ticket = Ticket(record.id, model, record.key_fingerprint or "", now_s, priority, facts.prompt_tokens)
         dispatcher = context.dispatcher
         record.caused_load = dispatcher.enter(ticket, waiter)
@@ -150,6 +152,12 @@ class Call:
             dispatcher.wait_clock.advance(now_s, model)
             self._wait_began = dispatcher.wait_clock.read(model, now_s)
             record.position_at_entry = dispatcher.explain(record.id).position
+
+    def enter_again(self, facts: CallFacts, waiter: Waiter) -> None:
+        """Its engine was gone before it saw anything of the call, which waits for the next one."""
+        self.leave()
+        self.phase = CallPhase.READING
+        self.enter(self._model, facts, waiter)
 
     def take_slot(self, replica_id: str) -> None:
         """It was admitted: the slot is the call's until `leave`."""

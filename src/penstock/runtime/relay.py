@@ -38,6 +38,7 @@ class Relay:
         "_is_begun",
         "_is_event_stream",
         "_is_retried",
+        "_is_sent_back",
         "_meter",
         "_replica_id",
         "_target",
@@ -55,7 +56,7 @@ class Relay:
         self._endpoint = endpoint
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[None] | None = None
-        self._is_begun = self._is_event_stream = self._is_retried = False
+        self._is_begun = self._is_event_stream = self._is_retried = self._is_sent_back = False
         self._replica_id = ""
         self._heard_s = 0.0  # when the engine, or a client that had stopped reading, last gave a sign of life
         self.call = Call(context, head, endpoint.dialect.name)
@@ -137,19 +138,25 @@ class Relay:
     def _reach(self) -> None:
         """Send the request on an idle connection, or on a new one."""
         pool = self._context.engines[self._replica_id].pool
-        if pool is None:  # it died in the moment of the decision
-            self._fail(errors.EngineDied(model=self._target.model))
-        elif not self._is_retried and (connection := pool.take()):
+        if pool is not None and not self._is_retried and (connection := pool.take()):
             self._send(connection, pool)
         else:
             self._connecting = asyncio.create_task(self._connect(pool))
 
-    async def _connect(self, pool: Pool) -> None:
+    async def _connect(self, pool: Pool | None) -> None:
+        """`pool` None = the engine died in the moment of the decision."""
         try:
+            if pool is None:
+                raise ConnectionRefusedError("it is gone")
             connection = await pool.connect()
         except OSError as exc:
+            is_ending = not self._is_sent_back and await self._context.engines[self._replica_id].is_ending()
             self._connecting = None
-            self._fail(errors.EngineUnreachable(model=self._target.model, reason=str(exc) or type(exc).__name__))
+            if is_ending:
+                self._is_sent_back = True
+                self.call.enter_again(self._facts, self)
+            else:
+                self._fail(errors.EngineUnreachable(model=self._target.model, reason=str(exc) or type(exc).__name__))
             return
         self._connecting = None
         self._send(connection, pool)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ PROBE_EVERY_S = 0.02
 PROBE_TIMEOUT_S = 5.0
 PROPS_TIMEOUT_S = 1.0
 LOG_TAIL_BYTES = 4096
+DEATH_IS_KNOWN_WITHIN_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,9 @@ class RemoteEngine:
     def stop(self) -> None:
         """It is not ours to stop."""
 
+    async def is_ending(self) -> bool:
+        return False
+
     def log_tail(self) -> str:
         return ""
 
@@ -83,17 +88,30 @@ class ReplicaLife:
         self._tasks = tasks
         self._running: Running | None = None
         self._stop_asked = asyncio.Event()
+        self._over = asyncio.Event()  # the life begun last has ended, and that was reported
         self.reports: Reports
 
     def start(self, generation: int) -> None:
-        self._stop_asked = asyncio.Event()
-        self._tasks.create_task(self._live(generation, self._stop_asked))
+        self._stop_asked, self._over = asyncio.Event(), asyncio.Event()
+        self._tasks.create_task(self._live(generation, self._stop_asked, self._over))
 
     def stop(self) -> None:
         """Idempotent; `engine_gone` follows when all of it is gone."""
         self._stop_asked.set()
 
-    async def _live(self, generation: int, stop_asked: asyncio.Event) -> None:
+    async def is_ending(self) -> bool:
+        """Asked when it accepts no connection: is it dead? True once all of it is gone and it may be started anew."""
+        over = self._over
+        try:
+            async with asyncio.timeout(DEATH_IS_KNOWN_WITHIN_S):
+                await over.wait()
+        except TimeoutError:
+            if self.pid is not None and _is_alive(self.pid):
+                return False
+            await over.wait()  # what it has begotten may take a while
+        return True
+
+    async def _live(self, generation: int, stop_asked: asyncio.Event, over: asyncio.Event) -> None:
         began_s = time.monotonic()
         try:
             spec = await asyncio.to_thread(self.recipe.spec)  # it may read a model's header from a slow disk
@@ -129,6 +147,7 @@ class ReplicaLife:
             self.pool = self.pid = None
             pool.close()
             exited.cancel()
+            over.set()
 
     async def _become_ready(
         self, pool: Pool, exited: asyncio.Task[Exit], stop_asked: asyncio.Event
@@ -203,3 +222,13 @@ async def _slots_of(pool: Pool) -> int | None:
     except (FetchFailed, msgspec.DecodeError):
         return None
     return props.total_slots if status == 200 and props.total_slots > 0 else None
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it changed its user
+        return True
+    return True
