@@ -82,6 +82,29 @@ def ps(url: Url = URL, key: Key = None, as_json: Json = False) -> None:
 
 
 @app.command()
+def simulate(
+    scenarios: Annotated[
+        list[str] | None, typer.Argument(help="Scenario files, or names of shipped ones; none = all shipped ones.")
+    ] = None,
+    policies: Annotated[str, typer.Option(help="`all`, or names with commas between them.")] = "all",
+    seeds: Annotated[str, typer.Option(help="For what is random: `3`, `1-5` or `1,4,9`.")] = "1-5",
+    as_json: Json = False,
+    html: Annotated[Path | None, typer.Option(help="Also draw it, into this file.")] = None,
+    from_store: Annotated[bool, typer.Option("--from-store", help="Replay recorded calls instead.")] = False,
+    last: Annotated[str, typer.Option(help="With --from-store: how far back.")] = "24h",
+    config: Annotated[Path | None, typer.Option(help="With --from-store: the configuration to try.")] = None,
+    state_dir: Annotated[Path | None, typer.Option(help="With --from-store: where the records are.")] = None,
+) -> None:
+    """Compare the scheduler with others on simulated machines, or replay what was recorded."""
+    from penstock.cli import simulate as command
+
+    options = command.SimulateOptions(
+        tuple(scenarios or ()), policies, seeds, as_json, html, from_store, last, config, state_dir
+    )
+    raise typer.Exit(command.simulate(options))
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     print(__version__)
