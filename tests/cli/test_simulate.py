@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,8 +15,6 @@ from typer.testing import CliRunner
 
 from penstock.cli.main import app
 from penstock.cli.simulate import SimulateOptions, simulate
-from penstock.core.record import CallRecord, Outcome
-from penstock.store.base import Checkpoint
 from penstock.store.sqlite import SqliteStore
 from tests.simulate.worlds import SMALL
 
@@ -77,26 +77,27 @@ def test_a_bad_option_is_told(options: SimulateOptions, told: str, capsys: pytes
     assert told in capsys.readouterr().err
 
 
-def past(number: int, model: str, ago_s: float, **fields: object) -> CallRecord:
-    record = CallRecord(
-        id=f"r{number}", gateway_id="g", boot_id="b", gateway_version="1", received_at=time.time() - ago_s,
-        method="POST", path="/v1/chat/completions", dialect="openai_chat", model=model, key="ann", priority="normal",
-        enqueued_s=0.1, admitted_s=3.1, done_s=8.1, outcome=Outcome.COMPLETED, prompt_tokens_estimated=100,
-        caused_load=number == 1, wait_reasons={"loading": 3.0},
-    )  # fmt: skip
-    for name, value in fields.items():
-        setattr(record, name, value)
-    return record
+def past(number: int, model: str, ago_s: float, admitted_s: float | None = 3.1) -> dict[str, object]:
+    """A row of the store: a call that waited for the load that it caused, if it is the first."""
+    return {
+        "id": f"r{number}", "gateway_id": "g", "boot_id": "b", "gateway_version": "1", "method": "POST", "path": "/",
+        "dialect": "openai", "received_at": time.time() - ago_s, "model": model, "key": "ann", "priority": "normal",
+        "enqueued_s": 0.1, "admitted_s": admitted_s, "done_s": 8.1, "outcome": "completed",
+        "prompt_tokens_estimated": 100, "caused_load": number == 1, "wait_reasons": '{"loading": 3.0}',
+    }  # fmt: skip
 
 
 @pytest.fixture
 def recorded(tmp_path: Path) -> Path:
+    """A state folder with a store, and a configuration to try."""
     store = SqliteStore(tmp_path / "penstock.db")
     store.prepare()
-    never_served = {"admitted_s": None, "outcome": Outcome.CANCELLED_QUEUED}
-    records = [past(1, "a", 60), past(2, "a", 58), past(3, "gone", 50), past(4, "a", 40, **never_served)]
-    store.upsert([*records, past(5, "a", 9 * 86400)], [], Checkpoint("g", "s", 0))
     store.close()
+    rows = [past(1, "a", 60), past(2, "a", 58), past(3, "gone", 50), past(4, "a", 40, None), past(5, "a", 9 * 86400)]
+    with closing(sqlite3.connect(tmp_path / "penstock.db")) as connection, connection:
+        for row in rows:
+            places = ", ".join(f":{name}" for name in row)
+            connection.execute(f"INSERT INTO calls ({', '.join(row)}) VALUES ({places})", row)
     (tmp_path / "other.yaml").write_text(
         "penstock: 1\ndevices: {gpu: {memory: 8GiB}}\nmodels: {a: {cmd: 'sh ${PORT}', parallel: 2, memory: 1GiB}}\n"
     )
