@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import select
 import shlex
 import signal
 import sqlite3
@@ -14,15 +13,13 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
-import msgspec
-
 from penstock.core.record import CallRecord
-from penstock.launch.living import living
+from tests.e2e.leftovers import ends_until, marked
+from tests.e2e.store import as_record, ask_store
 from tests.fakes import Answer, engine_argv, exchange, get
 
 PENSTOCK = str(Path(sys.executable).with_name("penstock"))
@@ -49,14 +46,6 @@ def run(*argv: str, home: Path, **environ: str) -> subprocess.CompletedProcess[s
 
 def _environment(home: Path, added: dict[str, str]) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", **added}
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """A process that a program has started, known by a handle that never means another."""
-
-    pid: int
-    handle: int
 
 
 class Program:
@@ -108,8 +97,8 @@ class Program:
         assert self.process.stdout is not None
         self.process.stdout.close()
         self._log.close()
-        for left in self.processes():
-            signal.pidfd_send_signal(left.handle, signal.SIGKILL)
+        for pid in self.processes():
+            os.kill(pid, signal.SIGKILL)
 
     # The process.
 
@@ -131,30 +120,17 @@ class Program:
         self.process.kill()
         self.process.wait(WITHIN_S)
 
-    def processes(self) -> list[Process]:
-        """Everything it has started, directly or not, that lives; itself left out."""
-        wanted = f"{MARK}={self._mark}".encode()
-        found = []
-        for pid in [process.pid for process in living() if process.pid != self.pid]:
-            try:
-                handle = os.pidfd_open(pid)
-                is_ours = wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if is_ours:
-                found.append(Process(pid, handle))
-            else:
-                os.close(handle)
-        return found
+    def processes(self) -> list[int]:
+        """The number of everything it has started, directly or not, that lives; itself left out."""
+        return [pid for pid in marked(f"{MARK}={self._mark}") if pid != self.pid]
 
     def wait_until_none_is_left(self, within_s: float = WITHIN_S) -> None:
         """Return when everything it has started has ended."""
         end_s = time.monotonic() + within_s
-        while processes := self.processes():
-            for process in processes:
-                if not select.select([process.handle], [], [], max(0.0, end_s - time.monotonic()))[0]:
-                    raise AssertionError(f"still there: {Path(f'/proc/{process.pid}/cmdline').read_bytes()!r}")
-                os.close(process.handle)
+        while pids := self.processes():
+            for pid in pids:
+                if not ends_until(pid, end_s):
+                    raise AssertionError(f"still there: {Path(f'/proc/{pid}/cmdline').read_bytes()!r}")
 
     def rss_bytes(self) -> int:
         status = Path(f"/proc/{self.pid}/status").read_text()
@@ -252,7 +228,52 @@ class Program:
 
     def records(self) -> dict[str, CallRecord]:
         """All that the store holds by now, by id."""
-        return {row["id"]: _record(row) for row in self._query("SELECT * FROM calls")}
+        return {row["id"]: as_record(row) for row in self._query("SELECT * FROM calls")}
+
+    async def record(self, of: Answer | str) -> CallRecord:
+        """The closed record of a call, as soon as the store has it."""
+        (record,) = await self.closed_records({id_of(of) if isinstance(of, Answer) else of})
+        return record
+
+    async def closed_records(self, ids: set[str]) -> list[CallRecord]:
+        """The records of these calls, as soon as the store has all of them closed; in the order of their arrival."""
+        count = "SELECT count(*) FROM calls WHERE outcome IS NOT NULL AND id IN (SELECT value FROM json_each(?))"
+
+        async def are_there() -> bool:
+            rows = self._query(count, json.dumps(sorted(ids)))
+            return bool(rows) and rows[0][0] == len(ids)
+
+        await until(are_there)
+        found = self.records()
+        return [found[record_id] for record_id in sorted(ids)]
+
+    async def until_no_record_is_open(self) -> None:
+        async def is_none() -> bool:
+            return [row[0] for row in self._query("SELECT count(*) FROM calls WHERE outcome IS NULL")] == [0]
+
+        await until(is_none)
+
+    def _query(self, question: str, *values: str) -> list[sqlite3.Row]:
+        return ask_store(self.state_dir / "penstock.db", question, *values)
+
+
+async def release(self, model: str) -> None:
+        """Let one reply of the model's engine pass its gate."""
+        await release(await self.engine_port(model))
+
+    async def until_log(self, words: str) -> None:
+        """Return when the program has logged this."""
+
+        async def is_said() -> bool:
+            return words in self.log
+
+        await until(is_said)
+
+    # Its records.
+
+    def records(self) -> dict[str, CallRecord]:
+        """All that the store holds by now, by id."""
+        return {row["id"]: as_record(row) for row in self._query("SELECT * FROM calls")}
 
     async def record(self, of: Answer | str) -> CallRecord:
         """The closed record of a call, as soon as the store has it."""
@@ -324,9 +345,3 @@ async def until(holds: Callable[[], Awaitable[bool]], within_s: float = WITHIN_S
     async with asyncio.timeout(within_s):
         while not await holds():
             await asyncio.sleep(0.01)  # no-sleep-needed: between two looks, not instead of one
-
-
-def _record(row: sqlite3.Row) -> CallRecord:
-    columns = {name: row[name] for name in row.keys()}  # noqa: SIM118 - a Row iterates over its values
-    columns["wait_reasons"] = json.loads(columns["wait_reasons"])
-    return msgspec.convert(columns, CallRecord, strict=False)

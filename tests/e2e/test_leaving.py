@@ -75,12 +75,12 @@ async def test_while_its_model_loads_the_load_is_cancelled(program: Program) -> 
         call_id = await only_call(program, "loading")
         await program.engine_port("slow")
         (pid, child) = await pids(program, "slow")
-        assert {pid, child} <= {process.pid for process in program.processes()}
+        assert {pid, child} <= set(program.processes())
     record = await program.record(call_id)
     assert record.abandoned_in == "loading"
     assert_never_served(record)
     await program.until_phase("slow", "stopped")
-    assert not {pid, child} & {process.pid for process in program.processes()}
+    assert not {pid, child} & set(program.processes())
 
 
 @in_loop
