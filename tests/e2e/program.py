@@ -257,59 +257,6 @@ class Program:
         return ask_store(self.state_dir / "penstock.db", question, *values)
 
 
-async def release(self, model: str) -> None:
-        """Let one reply of the model's engine pass its gate."""
-        await release(await self.engine_port(model))
-
-    async def until_log(self, words: str) -> None:
-        """Return when the program has logged this."""
-
-        async def is_said() -> bool:
-            return words in self.log
-
-        await until(is_said)
-
-    # Its records.
-
-    def records(self) -> dict[str, CallRecord]:
-        """All that the store holds by now, by id."""
-        return {row["id"]: as_record(row) for row in self._query("SELECT * FROM calls")}
-
-    async def record(self, of: Answer | str) -> CallRecord:
-        """The closed record of a call, as soon as the store has it."""
-        (record,) = await self.closed_records({id_of(of) if isinstance(of, Answer) else of})
-        return record
-
-    async def closed_records(self, ids: set[str]) -> list[CallRecord]:
-        """The records of these calls, as soon as the store has all of them closed; in the order of their arrival."""
-        count = "SELECT count(*) FROM calls WHERE outcome IS NOT NULL AND id IN (SELECT value FROM json_each(?))"
-
-        async def are_there() -> bool:
-            rows = self._query(count, json.dumps(sorted(ids)))
-            return bool(rows) and rows[0][0] == len(ids)
-
-        await until(are_there)
-        found = self.records()
-        return [found[record_id] for record_id in sorted(ids)]
-
-    async def until_no_record_is_open(self) -> None:
-        async def is_none() -> bool:
-            return [row[0] for row in self._query("SELECT count(*) FROM calls WHERE outcome IS NULL")] == [0]
-
-        await until(is_none)
-
-    def _query(self, question: str, *values: str) -> list[sqlite3.Row]:
-        """The rows; none while there is no store yet."""
-        try:
-            with closing(sqlite3.connect(f"file:{self.state_dir}/penstock.db?mode=ro", uri=True)) as store:
-                store.row_factory = sqlite3.Row
-                return store.execute(question, values).fetchall()
-        except sqlite3.OperationalError as exc:
-            if "unable to open" in str(exc) or "no such table" in str(exc):
-                return []
-            raise
-
-
 async def release(engine_port: int) -> None:
     """Let one reply of this fake engine pass its gate."""
     await get(engine_port, "/__release")
