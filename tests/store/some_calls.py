@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
+import msgspec
+
 from penstock.core.record import CallRecord
+from penstock.store.rows import Row, read_row
 
 
 def an_open_call(call_id: str = "c1", *, gateway_id: str = "g", boot_id: str = "b1") -> CallRecord:
@@ -23,3 +26,8 @@ def a_full_call(call_id: str = "c1") -> CallRecord:
         if getattr(record, field.name) is None:
             setattr(record, field.name, invented[str(field.type).split(" ")[0]])
     return record
+
+
+def rows(*records: CallRecord) -> list[Row]:
+    """As they come from the journal."""
+    return [read_row(msgspec.json.encode(record)) for record in records]

@@ -14,6 +14,7 @@ from penstock.core.record import CallRecord
 from penstock.store.fsync import Syncer
 from penstock.store.journal import RETRY_AFTER_S, Journal
 from penstock.store.reserve import STEP_BYTES, Reserve
+from penstock.store.rows import record_of
 from penstock.store.segments import read_segment, segments_in
 from tests.store.some_calls import a_full_call, an_open_call, ended
 
@@ -49,11 +50,11 @@ def a_journal(
 
 
 def read_all(directory: Path) -> list[CallRecord]:
-    records = []
+    records: list[CallRecord] = []
     for segment in segments_in(directory / "journal"):
         lines, _ = read_segment(segment.path, 0)
         assert lines.bad == []
-        records += lines.records
+        records += map(record_of, lines.rows)
     return records
 
 

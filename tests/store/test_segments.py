@@ -42,16 +42,16 @@ def test_a_journal_that_was_never_written_has_no_segments(tmp_path: Path) -> Non
 def test_a_torn_last_line_is_handed_out_only_when_it_is_whole(tmp_path: Path, line: bytes) -> None:
     path = a_segment(tmp_path, line, line[:-7])
     lines, offset = read_segment(path, 0)
-    assert (len(lines.records), lines.bad, offset) == (1, [], len(line))
+    assert (len(lines.rows), lines.bad, offset) == (1, [], len(line))
     assert read_segment(path, offset)[1] == offset
     path.write_bytes(line + line)
     lines, offset = read_segment(path, offset)
-    assert (len(lines.records), offset) == (1, 2 * len(line))
+    assert (len(lines.rows), offset) == (1, 2 * len(line))
 
 
 def test_garbage_between_two_lines_is_set_aside_with_its_place_and_reason(tmp_path: Path, line: bytes) -> None:
     lines, _ = read_segment(a_segment(tmp_path, line, b"\xff\x00 no json\r\n", b'{"id": 7}\n', line), 0)
-    assert len(lines.records) == 2
+    assert len(lines.rows) == 2
     first, second = lines.bad
     assert (first.offset, first.text) == (len(line), "\\xff\\0 no json\r")
     assert "malformed" in first.reason
@@ -60,13 +60,13 @@ def test_garbage_between_two_lines_is_set_aside_with_its_place_and_reason(tmp_pa
 
 def test_a_line_nested_too_deeply_is_set_aside(tmp_path: Path, line: bytes) -> None:
     lines, _ = read_segment(a_segment(tmp_path, b'{"zzz":' + b"[" * 50_000 + b"\n", line), 0)
-    assert (len(lines.records), len(lines.bad)) == (1, 1)
+    assert (len(lines.rows), len(lines.bad)) == (1, 1)
 
 
 def test_a_file_is_read_in_bounded_pieces(tmp_path: Path, line: bytes) -> None:
     path = a_segment(tmp_path, line * 10)
     lines, offset = read_segment(path, 0, limit_bytes=3 * len(line) + 5)
-    assert (len(lines.records), offset) == (3, 3 * len(line))
+    assert (len(lines.rows), offset) == (3, 3 * len(line))
 
 
 def test_a_line_without_an_end_does_not_stop_the_reading(tmp_path: Path, line: bytes) -> None:
@@ -74,7 +74,7 @@ def test_a_line_without_an_end_does_not_stop_the_reading(tmp_path: Path, line: b
     reasons, records, offset = [], 0, 0
     while (read := read_segment(path, offset))[1] != offset:
         reasons += [bad.reason for bad in read[0].bad]
-        records, offset = records + len(read[0].records), read[1]
+        records, offset = records + len(read[0].rows), read[1]
     assert reasons[0] == "line too long"
     assert (len(reasons), records, offset) == (2, 1, path.stat().st_size)
 
@@ -85,5 +85,5 @@ def test_no_bytes_at_all_keep_a_reader_from_the_lines_after_them(
 ) -> None:
     path = a_segment(tmp_path_factory.mktemp("garbage"), *(piece + b"\n" + line for piece in garbage))
     lines, offset = read_segment(path, 0)
-    assert len(lines.records) == len(lines.bad) == len(garbage)
+    assert len(lines.rows) == len(lines.bad) == len(garbage)
     assert offset == path.stat().st_size

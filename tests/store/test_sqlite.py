@@ -17,7 +17,7 @@ from penstock.store.base import Checkpoint, StoreAway
 from penstock.store.migrations import HEAD
 from penstock.store.schema import metadata
 from penstock.store.sqlite import SqliteStore
-from tests.store.some_calls import an_open_call
+from tests.store.some_calls import an_open_call, rows
 
 HERE = Checkpoint("g", "s", 1)
 
@@ -33,7 +33,7 @@ def test_the_store_is_readable_by_its_owner_only_and_readers_do_not_block_it(tmp
     with closing(sqlite3.connect(tmp_path / "penstock.db", isolation_level=None)) as reader:
         reader.execute("BEGIN")
         assert reader.execute("SELECT count(*) FROM calls").fetchone() == (0,)
-        store.upsert([an_open_call()], [], HERE)
+        store.upsert(rows(an_open_call()), [], HERE)
         assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
     store.close()
 
@@ -71,9 +71,9 @@ def test_a_store_that_somebody_else_writes_is_locked_and_takes_the_batch_later(t
     with closing(sqlite3.connect(tmp_path / "penstock.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreAway) as caught:
-            store.upsert([an_open_call()], [], HERE)
+            store.upsert(rows(an_open_call()), [], HERE)
         assert caught.value.is_locked
-    store.upsert([an_open_call()], [], HERE)
+    store.upsert(rows(an_open_call()), [], HERE)
     assert (store.count(), store.checkpoints("g")) == (1, {"s": 1})
     store.close()
 
@@ -83,7 +83,7 @@ def test_preparing_again_does_not_let_others_drop_what_is_not_yet_in_the_main_fi
     store.prepare()
     somebody = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM calls'); c.close()"
     subprocess.run([sys.executable, "-c", somebody, str(tmp_path / "penstock.db")], check=True)
-    store.upsert([an_open_call()], [], HERE)
+    store.upsert(rows(an_open_call()), [], HERE)
     with closing(sqlite3.connect(tmp_path / "penstock.db")) as reader:
         assert reader.execute("SELECT id FROM calls").fetchall() == [("c1",)]
     store.close()

@@ -12,7 +12,7 @@ from penstock.core.record import CallRecord
 from penstock.store.base import Checkpoint, Store
 from penstock.store.segments import BadLine
 from penstock.store.sqlite import SqliteStore
-from tests.store.some_calls import a_full_call, an_open_call, ended
+from tests.store.some_calls import a_full_call, an_open_call, ended, rows
 
 HERE = Checkpoint("g", "00000001-b1.jsonl", 100)
 
@@ -34,7 +34,7 @@ def fields_of(record: CallRecord | None) -> dict[str, object]:
 
 def test_a_record_comes_back_as_it_went_in(store: Store) -> None:
     for call in (a_full_call("full"), ended(an_open_call("bare")), an_open_call("open")):
-        assert store.upsert([call], [], HERE) == 0
+        assert store.upsert(rows(call), [], HERE) == 0
         assert fields_of(store.get(call.id)) == fields_of(call)
     assert store.count() == 3
     assert store.get("nobody") is None
@@ -43,7 +43,7 @@ def test_a_record_comes_back_as_it_went_in(store: Store) -> None:
 def test_unknown_stays_unknown_and_zero_stays_zero(store: Store) -> None:
     call = ended(an_open_call())
     call.prompt_tokens, call.completion_tokens, call.streamed = None, 0, False
-    store.upsert([call], [], HERE)
+    store.upsert(rows(call), [], HERE)
     found = store.get("c1")
     assert found is not None
     assert (found.prompt_tokens, found.completion_tokens, found.streamed, found.caused_load) == (None, 0, False, None)
@@ -56,7 +56,7 @@ def test_the_last_line_of_an_open_call_wins_and_its_end_is_final(store: Store, *
     late = ended(an_open_call(), "upstream_error")
     lines = [first, second, last, late, first]
     for batch in [lines] if together else [[line] for line in lines]:
-        store.upsert(batch, [], HERE)
+        store.upsert(rows(*batch), [], HERE)
     assert fields_of(store.get("c1")) == fields_of(last)
     assert store.count() == 1
 
@@ -64,7 +64,7 @@ def test_the_last_line_of_an_open_call_wins_and_its_end_is_final(store: Store, *
 def test_the_same_batch_twice_changes_nothing(store: Store) -> None:
     batch = [an_open_call("open"), ended(an_open_call("ended"))]
     for _ in range(2):
-        store.upsert(batch, [], HERE)
+        store.upsert(rows(*batch), [], HERE)
     assert store.count() == 2
     assert [fields_of(store.get(call.id)) for call in batch] == [fields_of(call) for call in batch]
 
@@ -76,7 +76,7 @@ def test_a_restart_ends_what_earlier_boots_of_this_gateway_left_open_and_nothing
         an_open_call("others", gateway_id="h"),
     )
     done = ended(an_open_call("done"))
-    store.upsert([mine, before, others, done], [], HERE)
+    store.upsert(rows(mine, before, others, done), [], HERE)
     assert store.interrupt_open("g", but_not_boot="b2") == 1
     assert fields_of(store.get("before")) == fields_of(dataclasses.replace(before, outcome="interrupted"))
     for untouched in (mine, others, done):
@@ -84,11 +84,11 @@ def test_a_restart_ends_what_earlier_boots_of_this_gateway_left_open_and_nothing
 
 
 def test_an_end_that_turns_up_later_beats_the_guess_that_there_was_none(store: Store) -> None:
-    store.upsert([an_open_call()], [], HERE)
+    store.upsert(rows(an_open_call()), [], HERE)
     store.interrupt_open("g", but_not_boot="b2")
-    store.upsert([an_open_call()], [], HERE)
+    store.upsert(rows(an_open_call()), [], HERE)
     assert fields_of(store.get("c1"))["outcome"] == "interrupted"
-    store.upsert([ended(an_open_call())], [], HERE)
+    store.upsert(rows(ended(an_open_call())), [], HERE)
     assert fields_of(store.get("c1")) == fields_of(ended(an_open_call()))
 
 
@@ -98,7 +98,7 @@ def test_rows_that_the_tables_refuse_are_set_aside_and_the_others_are_kept(store
     still_open = an_open_call("still_open")
     still_open.done_s = 1.0
     batch = [an_open_call("first"), ended_when, too_many, still_open, an_open_call("last")]
-    assert store.upsert(batch, [], HERE) == 3
+    assert store.upsert(rows(*batch), [], HERE) == 3
     assert (store.count(), store.count_poisoned()) == (2, 3)
     assert store.checkpoints("g") == {HERE.segment: 100}
 
@@ -122,12 +122,12 @@ def test_the_latest_come_newest_first(store: Store) -> None:
     calls = [an_open_call(f"c{number}") for number in range(3)]
     for moment, call in zip((2.0, 3.0, 1.0), calls, strict=True):
         call.received_at = moment
-    store.upsert(calls, [], HERE)
+    store.upsert(rows(*calls), [], HERE)
     assert [record.id for record in store.latest(2)] == ["c1", "c0"]
 
 
 def test_preparing_twice_keeps_what_is_there(store: Store) -> None:
-    store.upsert([an_open_call()], [], HERE)
+    store.upsert(rows(an_open_call()), [], HERE)
     store.prepare()
     store.settle()
     assert store.count() == 1

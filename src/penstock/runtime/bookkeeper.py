@@ -22,6 +22,7 @@ from pathlib import Path
 import msgspec
 
 from penstock.store.base import Checkpoint, Store, StoreAway
+from penstock.store.rows import is_ended
 from penstock.store.segments import MAX_LINE_BYTES, Segment, read_segment, segments_in
 from penstock.store.sqlite import SqliteStore
 from penstock.store.status import StoreStatus
@@ -93,9 +94,9 @@ class Bookkeeper:
         if end == start:
             return 0
         checkpoint = Checkpoint(self._gateway_id, segment.name, end)
-        self.status.poisoned += self._store.upsert(lines.records, lines.bad, checkpoint)
+        self.status.poisoned += self._store.upsert(lines.rows, lines.bad, checkpoint)
         self._offsets[segment.name] = end
-        self.status.records += sum(not record.is_open() for record in lines.records)
+        self.status.records += sum(map(is_ended, lines.rows))
         self.status.lag_bytes -= end - start
         self.status.store = "ok"
         return end - start

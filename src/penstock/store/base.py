@@ -8,6 +8,7 @@ from typing import Protocol
 
 from penstock.core.record import CallRecord
 from penstock.errors import PenstockError
+from penstock.store.rows import Row
 from penstock.store.segments import BadLine
 
 
@@ -35,11 +36,11 @@ class Store(Protocol):
     def prepare(self) -> None:
         """Create the tables or bring them up to date. Before anything else; idempotent."""
 
-    def upsert(self, records: Sequence[CallRecord], bad: Sequence[BadLine], checkpoint: Checkpoint) -> int:
+    def upsert(self, rows: Sequence[Row], bad: Sequence[BadLine], checkpoint: Checkpoint) -> int:
         """Write all of it or nothing, in one transaction; return how many lines were set aside.
 
-        The last line of an id wins, but nothing changes a record that has ended, unless it was only taken
-        for interrupted. A record that the tables refuse is set aside with the bad lines.
+        The last row of an id wins, but nothing changes a record that has ended, unless it was only taken
+        for interrupted. A row that the tables refuse is set aside with the bad lines.
         """
 
     def checkpoints(self, gateway_id: str) -> dict[str, int]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from penstock.core.record import CallRecord
+from penstock.store.rows import Row, read_row
 
 MAX_LINE_BYTES = 1 << 20
 """A longer line was not written by a journal."""
@@ -21,7 +21,6 @@ MAX_LINE_BYTES = 1 << 20
 KEPT_OF_A_BAD_LINE_BYTES = 64 << 10
 
 _NAME = re.compile(r"(?P<number>\d{8,})-(?P<boot_id>.+)\.jsonl")
-_decode = msgspec.json.Decoder(CallRecord).decode
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -51,7 +50,7 @@ class BadLine:
 class Lines:
     """What one read brought: the records in the order written, and what was no record."""
 
-    records: list[CallRecord]
+    rows: list[Row]
     bad: list[BadLine]
 
 
@@ -84,7 +83,7 @@ def read_segment(path: Path, offset: int, *, limit_bytes: int = MAX_LINE_BYTES) 
     at = offset
     for line in chunk[:whole].split(b"\n")[:-1]:
         try:
-            lines.records.append(_decode(line))
+            lines.rows.append(read_row(line))
         except (msgspec.DecodeError, RecursionError) as exc:
             lines.bad.append(_bad(path.name, at, str(exc), line))
         at += len(line) + 1

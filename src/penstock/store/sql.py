@@ -4,42 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
-from operator import attrgetter
 from typing import TypeAlias
 
 import msgspec
 from sqlalchemy import (
     Connection,
     Engine,
-    RowMapping,
     Table,
+    Text,
     and_,
     delete,
     exc,
     func,
     insert,
+    literal_column,
     or_,
     select,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from penstock.core.record import CallRecord, Outcome
 from penstock.store.base import Checkpoint, StoreAway
 from penstock.store.migrations import migrate
+from penstock.store.rows import COLUMNS, Row, Value, last_of_each, named, record_of
 from penstock.store.schema import calls, journal_checkpoint, poisoned
 from penstock.store.segments import BadLine
 
 Insert: TypeAlias = sqlite.Insert | postgresql.Insert
-Value: TypeAlias = str | int | float | None
 
 _BAD_ROW = (exc.DataError, exc.IntegrityError, OverflowError)
 """What is raised because of the row, not because of the database's own state."""
-
-_NAMES = [field.name for field in fields(CallRecord)]
-_values = attrgetter(*_NAMES)
-_read_reasons = msgspec.json.Decoder(dict[str, float]).decode
 
 
 class SqlStore:
@@ -50,19 +46,19 @@ class SqlStore:
     ) -> None:
         self._engine = engine
         self._is_locked = is_locked
-        self._upsert_call = _upsert_call(insert_or(calls))
+        self._upsert_call = _sql_of(_upsert_call(insert_or(calls)), engine)
         self._upsert_checkpoint = _upsert_checkpoint(insert_or(journal_checkpoint))
 
     def prepare(self) -> None:
         with self._transaction() as connection:
             migrate(connection)
 
-    def upsert(self, records: Sequence[CallRecord], bad: Sequence[BadLine], checkpoint: Checkpoint) -> int:
-        rows = [_row(record) for record in _last_of_each(records)]
+    def upsert(self, rows: Sequence[Row], bad: Sequence[BadLine], checkpoint: Checkpoint) -> int:
+        last = last_of_each(rows)
         try:
-            self._write(rows, bad, checkpoint)
+            self._write(last, bad, checkpoint)
         except _BAD_ROW:
-            sound, refused = self._tell_apart(rows, checkpoint)
+            sound, refused = self._tell_apart(last, checkpoint)
             bad = [*bad, *refused]
             self._write(sound, bad, checkpoint)
         return len(bad)
@@ -90,13 +86,13 @@ class SqlStore:
 
     def get(self, record_id: str) -> CallRecord | None:
         with self._transaction() as connection:
-            found = connection.execute(select(calls).where(calls.c.id == record_id)).mappings().first()
-            return None if found is None else _record(found)
+            found = connection.execute(select(calls).where(calls.c.id == record_id)).first()
+            return None if found is None else record_of(found)
 
     def latest(self, limit: int) -> list[CallRecord]:
         newest = select(calls).order_by(calls.c.received_at.desc(), calls.c.id.desc()).limit(limit)
         with self._transaction() as connection:
-            return [_record(row) for row in connection.execute(newest).mappings()]
+            return [record_of(row) for row in connection.execute(newest)]
 
     def count(self) -> int:
         return self._count(calls)
@@ -117,28 +113,26 @@ class SqlStore:
         except exc.DBAPIError as error:
             raise StoreAway(str(error.orig), is_locked=self._is_locked(error)) from error
 
-    def _write(self, rows: list[dict[str, Value]], bad: Sequence[BadLine], checkpoint: Checkpoint) -> None:
+    def _write(self, rows: list[Row], bad: Sequence[BadLine], checkpoint: Checkpoint) -> None:
         with self._transaction() as connection:
             if rows:
-                connection.execute(self._upsert_call, rows)
+                connection.exec_driver_sql(self._upsert_call, rows)
             if bad:
                 connection.execute(insert(poisoned), [_poisoned_row(line, checkpoint) for line in bad])
             connection.execute(self._upsert_checkpoint, _checkpoint_row(checkpoint))
 
-    def _tell_apart(
-        self, rows: list[dict[str, Value]], checkpoint: Checkpoint
-    ) -> tuple[list[dict[str, Value]], list[BadLine]]:
+    def _tell_apart(self, rows: list[Row], checkpoint: Checkpoint) -> tuple[list[Row], list[BadLine]]:
         """Try every row for itself, and keep none of it: which would the database take, which not, and why?"""
-        sound: list[dict[str, Value]] = []
+        sound: list[Row] = []
         refused: list[BadLine] = []
         with self._transaction() as connection:
             for row in rows:
                 attempt = connection.begin_nested()
                 try:
-                    connection.execute(self._upsert_call, row)
+                    connection.exec_driver_sql(self._upsert_call, row)
                     sound.append(row)
                 except _BAD_ROW as error:
-                    line = msgspec.json.encode(row).decode().replace("\\u0000", "\\\\0")
+                    line = msgspec.json.encode(named(row)).decode().replace("\\u0000", "\\\\0")
                     refused.append(BadLine(checkpoint.segment, checkpoint.offset, str(error.args[0]), line))
                 finally:
                     attempt.rollback()
@@ -149,9 +143,18 @@ class SqlStore:
             return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 
+def _sql_of(statement: Insert, engine: Engine) -> str:
+    """The statement in the database's own words, for tuples: 53 named parameters cost more than the insert."""
+    compiled = statement.compile(engine)
+    assert isinstance(compiled, SQLCompiler)
+    assert compiled.positiontup == list(COLUMNS)
+    return compiled.string
+
+
 def _upsert_call(statement: Insert) -> Insert:
     changed = {column.name: statement.excluded[column.name] for column in calls.c if not column.primary_key}
-    taken_for_interrupted = and_(calls.c.outcome == Outcome.INTERRUPTED.value, statement.excluded.outcome.is_not(None))
+    interrupted = literal_column(f"'{Outcome.INTERRUPTED.value}'", Text)
+    taken_for_interrupted = and_(calls.c.outcome == interrupted, statement.excluded.outcome.is_not(None))
     may_change = or_(calls.c.outcome.is_(None), taken_for_interrupted)
     return statement.on_conflict_do_update(index_elements=[calls.c.id], set_=changed, where=may_change)
 
@@ -159,28 +162,6 @@ def _upsert_call(statement: Insert) -> Insert:
 def _upsert_checkpoint(statement: Insert) -> Insert:
     key = [journal_checkpoint.c.gateway_id, journal_checkpoint.c.segment]
     return statement.on_conflict_do_update(index_elements=key, set_={"offset": statement.excluded.offset})
-
-
-def _last_of_each(records: Sequence[CallRecord]) -> list[CallRecord]:
-    """One record per id, as the upserts one by one would leave it: most calls open and close within one batch."""
-    last: dict[str, CallRecord] = {}
-    for record in records:
-        known = last.get(record.id)
-        if known is None or known.is_open():
-            last[record.id] = record
-    return list(last.values())
-
-
-def _row(record: CallRecord) -> dict[str, Value]:
-    row = dict(zip(_NAMES, _values(record), strict=True))
-    row["wait_reasons"] = msgspec.json.encode(record.wait_reasons).decode()
-    return row
-
-
-def _record(row: RowMapping) -> CallRecord:
-    values = dict(row)
-    values["wait_reasons"] = _read_reasons(values["wait_reasons"])
-    return CallRecord(**{str(name): value for name, value in values.items()})
 
 
 def _poisoned_row(bad: BadLine, checkpoint: Checkpoint) -> dict[str, Value]:
