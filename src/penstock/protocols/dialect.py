@@ -42,7 +42,8 @@ class Dialect(Protocol):
     def rename(self, body: bytes | bytearray, model: str) -> bytes:
         """The same request for an engine that knows the model by another name."""
 
-    def meter(self, facts: CallFacts, content_type: bytes) -> Meter: ...
+    def meter(self, facts: CallFacts, content_type: bytes, content_encoding: bytes) -> Meter:
+        """A meter for an answer that says of itself what it is; of one that is compressed nothing is read."""
 
     def refusal(self, error: GatewayError) -> Reply:
         """A complete answer that says no."""

@@ -7,7 +7,7 @@ The formulas: OpenAI counts the cached part inside `prompt_tokens`; llama.cpp's 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -19,29 +19,36 @@ WHOLE_BYTES = 64 * 1024
 END_BYTES = 16 * 1024
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""Tokens. Whatever is no such number is nothing that an engine counted."""
+
+_ABSENT = msgspec.Raw(b"")
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
 class _PromptDetails(msgspec.Struct):
-    cached_tokens: int | None = None
+    cached_tokens: _Count | None = None
 
 
 class _CompletionDetails(msgspec.Struct):
-    reasoning_tokens: int | None = None
+    reasoning_tokens: _Count | None = None
 
 
 class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: _Count | None = None
+    completion_tokens: _Count | None = None
     prompt_tokens_details: _PromptDetails | None = None
     completion_tokens_details: _CompletionDetails | None = None
 
 
 class _Timings(msgspec.Struct):
-    prompt_n: int | None = None
+    prompt_n: _Count | None = None
     prompt_ms: float | None = None
-    predicted_n: int | None = None
+    predicted_n: _Count | None = None
     predicted_ms: float | None = None
-    cache_n: int | None = None
-    draft_n: int | None = None
-    draft_n_accepted: int | None = None
+    cache_n: _Count | None = None
+    draft_n: _Count | None = None
+    draft_n_accepted: _Count | None = None
 
 
 class _Delta(msgspec.Struct):
@@ -68,7 +75,7 @@ class _Answer(msgspec.Struct):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
     timings: _Timings | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = _ABSENT  # a union with Raw would take no object
 
 
 _decode_answer = msgspec.json.Decoder(_Answer).decode
@@ -91,24 +98,14 @@ class Reader:
         for choice in answer.choices or ():
             if choice.finish_reason:
                 self.usage.finish_reason = choice.finish_reason
-            delta = choice.delta
-            if choice.text or (
-                delta is not None
-                and (
-                    delta.content
-                    or delta.reasoning_content
-                    or delta.reasoning
-                    or delta.tool_calls
-                    or delta.function_call
-                )
-            ):
+            if choice.text or (choice.delta is not None and choice.delta.has_token):
                 self.has_token = True
         if answer.timings is not None:
             self.read_timings(answer.timings)
         if answer.usage is not None:
             self.read_usage(answer.usage)
-        if answer.error is not None and bytes(answer.error) != b"null":
-            self.failure = _error_text(bytes(answer.error))
+        if answer.error is not _ABSENT and (error := bytes(answer.error)) != b"null":
+            self.failure = _error_text(error)
 
     def read_usage(self, said: _Usage) -> None:
         usage = self.usage
@@ -157,44 +154,48 @@ class StreamMeter:
 
     def feed(self, data: bytes) -> bytes:
         whole = self._splitter.feed(data)
-        if not whole:
-            return b"" if self._hides_usage_chunk else data
-        # Between the first token and the end, events say nothing that a record keeps; `"usage":` with its
-        # colon cannot stand inside a JSON string, where its quotes would be escaped.
-        if self._reader.has_token and not _says_something(whole):
-            return whole if self._hides_usage_chunk else data
-        if not self._hides_usage_chunk:
-            for event in events(whole):
-                self._observe(event)
-            return data
-        return b"".join(event for event in events(whole) if not self._observe(event))
+        hides = self._hides_usage_chunk
+        # Between the first token and the end, events say nothing that a record keeps. A name in quotes cannot
+        # stand inside a JSON string, where its quotes would be escaped.
+        if b"{" not in whole or (
+            self._reader.has_token
+            and (b'"usage"' not in whole or whole.count(b'"usage"') == whole.count(b'"usage":null'))
+            and b'"finish_reason":"' not in whole
+            and b'"finish_reason": "' not in whole
+            and b'"timings"' not in whole
+            and b'"error"' not in whole
+        ):
+            return whole if hides else data
+        seen = [self._shown(event) for event in events(whole)]
+        return b"".join(seen) if hides else data
 
     def finish(self) -> bytes:
-        held, self._splitter.held = self._splitter.held, b""
-        if held:
-            self._observe(held)
-        return held if self._hides_usage_chunk else b""
+        shown = self._shown(self._splitter.rest())
+        return shown if self._hides_usage_chunk else b""
 
-    def _observe(self, event: bytes) -> bool:
-        """Read one event; True = it is the usage chunk and nothing else."""
+    def _shown(self, event: bytes) -> bytes:
+        """Read one event, and give what the client gets of it: of the usage chunk, no more than empty lines."""
         text = payload(event)
         if not text.startswith(b"{"):
-            return False
+            return event
         try:
             answer = _decode_answer(text)
-        except msgspec.DecodeError:
-            return False
+        except _UNREADABLE:
+            return event
         self._reader.read(answer)
-        return answer.choices == [] and answer.usage is not None
+        if answer.choices != [] or answer.usage is None:
+            return event
+        return event[: len(event) - len(event.lstrip(b"\r\n"))]
 
 
 class BodyMeter:
     """Watches an answer that is one JSON document."""
 
-    __slots__ = ("_end", "_reader", "_start", "has_token")
+    __slots__ = ("_end", "_parts", "_reader", "_room", "has_token")
 
     def __init__(self) -> None:
-        self._start = bytearray()
+        self._parts: list[bytes] = []
+        self._room = WHOLE_BYTES
         self._end = b""
         self._reader = Reader()
         self.has_token = False
@@ -209,29 +210,55 @@ class BodyMeter:
 
     def feed(self, data: bytes) -> bytes:
         self.has_token = True
-        room = WHOLE_BYTES - len(self._start)
-        if room > 0:
-            self._start += data[:room]
-        if len(data) > room:
-            self._end = (self._end + data[max(room, 0) :])[-END_BYTES:]
+        room = self._room
+        if len(data) <= room:
+            self._parts.append(data)
+            self._room = room - len(data)
+        else:
+            self._parts.append(data[:room])
+            self._room = 0
+            self._end = (self._end + data[room:])[-END_BYTES:]
         return data
 
     def finish(self) -> bytes:
+        start = b"".join(self._parts)
+        self._parts.clear()
         if self._end:
-            self._search(bytes(self._start[:END_BYTES]))
-            self._search(self._end)
-        elif self._start:
+            self._search(start[:END_BYTES])
+            self._search((start + self._end)[-END_BYTES:])
+        elif start:
             try:
-                self._reader.read(_decode_answer(self._start))
-            except msgspec.DecodeError:
+                self._reader.read(_decode_answer(start))
+            except _UNREADABLE:
                 pass  # not an answer that says anything about tokens: they stay unknown
         return b""
 
     def _search(self, part: bytes) -> None:
-        if (raw := _value_after(part, b'"timings":')) is not None:
-            self._reader.read_timings(_decode_timings(raw))
-        if (raw := _value_after(part, b'"usage":')) is not None:
-            self._reader.read_usage(_decode_usage(raw))
+        try:
+            if (raw := _value_after(part, b'"timings":')) is not None:
+                self._reader.read_timings(_decode_timings(raw))
+            if (raw := _value_after(part, b'"usage":')) is not None:
+                self._reader.read_usage(_decode_usage(raw))
+        except _UNREADABLE:
+            pass  # something else of that name
+
+
+class BlindMeter:
+    """Lets an answer pass that cannot be read: it is compressed."""
+
+    __slots__ = ("failure", "has_token", "usage")
+
+    def __init__(self) -> None:
+        self.usage = Usage()
+        self.has_token = False
+        self.failure: str | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        self.has_token = True
+        return data
+
+    def finish(self) -> bytes:
+        return b""
 
 
 def _value_after(part: bytes, name: bytes) -> str | None:
@@ -247,20 +274,10 @@ def _value_after(part: bytes, name: bytes) -> str | None:
     return text[:end] if isinstance(value, dict) else None
 
 
-def _says_something(whole: bytes) -> bool:
-    return (
-        b'"usage":' in whole
-        or b'"finish_reason":"' in whole
-        or b'"finish_reason": "' in whole
-        or b'"timings":' in whole
-        or b'"error":' in whole
-    )
-
-
 def _error_text(raw: bytes) -> str:
     try:
         error = msgspec.json.decode(raw)
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return raw[:500].decode("utf-8", "replace")
     message = error.get("message") if isinstance(error, dict) else error
     return str(message)[:500]

@@ -10,13 +10,18 @@ from penstock.core.message import CallFacts, Headers, Reply
 from penstock.errors import GatewayError, MissingModel
 from penstock.protocols import jsonbody
 from penstock.protocols.dialect import Meter
-from penstock.protocols.metering import BodyMeter, StreamMeter
+from penstock.protocols.metering import BlindMeter, BodyMeter, StreamMeter
 
 BYTES_PER_TOKEN = 4
 """The usual estimate for English text and code; only ever used as an estimate."""
 
 MAX_NAME_CHARACTERS = 512
 """A model's name longer than this is nobody's, and is not repeated in a record or an error."""
+
+
+MAX_LABEL_CHARACTERS = 128
+
+_ABSENT = msgspec.Raw(b"")
 
 
 class _StreamOptions(msgspec.Struct):
@@ -28,9 +33,9 @@ class _Peek(msgspec.Struct):
 
     model: str | None = None
     stream: bool | None = None
-    stream_options: _StreamOptions | None = None
-    priority: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    metadata: msgspec.Raw | None = None
+    stream_options: _StreamOptions | msgspec.UnsetType | None = msgspec.UNSET
+    priority: msgspec.Raw = _ABSENT  # a union with Raw would take no object and no list
+    metadata: msgspec.Raw = _ABSENT
 
 
 class _Metadata(msgspec.Struct):
@@ -54,32 +59,29 @@ class OpenAI:
     def read(self, body: bytes | bytearray) -> CallFacts:
         try:
             peek = _peek(body)
-        except msgspec.DecodeError as exc:
+        except jsonbody.UNREADABLE as exc:
             raise jsonbody.decode_failed(exc, body) from exc
-        if not peek.model:
-            raise MissingModel
-        if len(peek.model) > MAX_NAME_CHARACTERS:
+        model = peek.model
+        if not model or len(model) > MAX_NAME_CHARACTERS or not model.isprintable():
             raise MissingModel
         jsonbody.check_unique(body)
-        facts = CallFacts(
-            model=peek.model,
-            body=body,
-            is_stream=self.can_stream and bool(peek.stream),
-            prompt_tokens=len(body) // BYTES_PER_TOKEN,
-        )
-        if peek.metadata is not None and b'"workload"' in bytes(peek.metadata):
+        is_stream = self.can_stream and peek.stream is True
+        facts = CallFacts(model, body, is_stream, False, len(body) // BYTES_PER_TOKEN)
+        if peek.metadata is not _ABSENT:
             self._take_workload(facts, peek.metadata)
-        if peek.priority is not msgspec.UNSET:
+        if peek.priority is not _ABSENT:
             facts.priority = _integer(bytes(peek.priority))
             facts.body = jsonbody.change(facts.body, drop=("priority",))
-        if facts.is_stream:
+        if is_stream:
             self._ask_for_usage(facts, peek.stream_options)
         return facts
 
     def rename(self, body: bytes | bytearray, model: str) -> bytes:
         return jsonbody.change(body, put={"model": msgspec.json.encode(model)})
 
-    def meter(self, facts: CallFacts, content_type: bytes) -> Meter:
+    def meter(self, facts: CallFacts, content_type: bytes, content_encoding: bytes) -> Meter:
+        if content_encoding not in (b"", b"identity"):
+            return BlindMeter()
         if content_type.startswith(b"text/event-stream"):
             return StreamMeter(hides_usage_chunk=facts.hides_usage_chunk)
         return BodyMeter()
@@ -95,33 +97,33 @@ class OpenAI:
     def stream_failure(self, error: GatewayError) -> bytes:
         return b"data: %b\n\n" % _error_object(error)
 
-    def _ask_for_usage(self, facts: CallFacts, options: _StreamOptions | None) -> None:
+    def _ask_for_usage(self, facts: CallFacts, options: _StreamOptions | msgspec.UnsetType | None) -> None:
         """Have the engine count, also where the caller did not ask; the extra chunk is taken out again."""
-        if options is not None and options.include_usage:
-            return
-        facts.hides_usage_chunk = True
-        if options is None and b'"stream_options"' not in facts.body:
+        if options is msgspec.UNSET:
+            facts.hides_usage_chunk = True
             facts.body = jsonbody.append(facts.body, b'"stream_options":{"include_usage":true}')
-            return
-        kept = _members_of(facts.body, "stream_options")
-        kept["include_usage"] = msgspec.Raw(b"true")
-        facts.body = jsonbody.change(facts.body, put={"stream_options": msgspec.json.encode(kept)})
+        elif options is None or not options.include_usage:
+            facts.hides_usage_chunk = True
+            asked = jsonbody.change(_member(facts.body, "stream_options"), put={"include_usage": b"true"})
+            facts.body = jsonbody.change(facts.body, put={"stream_options": asked})
 
     def _take_workload(self, facts: CallFacts, metadata: msgspec.Raw) -> None:
+        raw = bytes(metadata)
+        if b'"workload"' not in raw:
+            return
         try:
-            facts.workload = _metadata(metadata).workload
-            kept = msgspec.json.decode(metadata, type=dict[str, msgspec.Raw])
+            workload = _metadata(raw).workload
         except msgspec.DecodeError:
             return
-        kept.pop("workload", None)
-        facts.body = jsonbody.change(facts.body, put={"metadata": msgspec.json.encode(kept)})
+        if workload and len(workload) <= MAX_LABEL_CHARACTERS and workload.isprintable():
+            facts.workload = workload
+        facts.body = jsonbody.change(facts.body, put={"metadata": jsonbody.change(raw, drop=("workload",))})
 
 
-def _members_of(body: bytes | bytearray, member: str) -> dict[str, msgspec.Raw]:
-    raw = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).get(member)
-    if raw is None or bytes(raw) == b"null":
-        return {}
-    return msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+def _member(body: bytes | bytearray, name: str) -> bytes:
+    """The raw object that a member is; null counts as an empty one."""
+    raw = bytes(msgspec.json.decode(body, type=dict[str, msgspec.Raw])[name])
+    return b"{}" if raw == b"null" else raw
 
 
 def _integer(raw: bytes) -> int | None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_GAP = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_END = rb"(?:\r\n|\n|\r(?!\n|\Z))"
+_GAP = re.compile(rb"\n%b|\r\n%b|\r(?!\n)%b" % (_END, _END, _END))  # spelled out: so the search skips to its first byte
+"""Two ends of lines. A carriage return at the end of what is known may be half of one, and decides nothing."""
+
+_GAP_REACH = 3
+"""So many bytes before new ones may belong to a gap that the new ones complete."""
+
 MAX_EVENT_BYTES = 1024 * 1024
 """An event longer than this is no longer looked at as one; its bytes pass all the same."""
 
@@ -16,22 +22,30 @@ class EventSplitter:
     __slots__ = ("held",)
 
     def __init__(self) -> None:
-        self.held = b""
+        self.held = bytearray()
 
     def feed(self, data: bytes) -> bytes:
         """What is complete now: whole events, each with its gap; b"" = none yet."""
-        if self.held:
-            data = self.held + data
-        if data.endswith(b"\n\n"):  # how engines send: whole events at a time
-            self.held = b""
+        held = self.held
+        if not held and data.endswith(b"\n\n"):  # how engines send: whole events at a time
             return data
+        start = max(0, len(held) - _GAP_REACH)
+        held += data
         end = 0
-        for gap in _GAP.finditer(data):
+        for gap in _GAP.finditer(held, start):
             end = gap.end()
-        if len(data) - end > MAX_EVENT_BYTES:
-            end = len(data)
-        self.held = data[end:]
-        return data[:end]
+        if len(held) - end > MAX_EVENT_BYTES:
+            end = len(held)
+        if not end:
+            return b""
+        whole = bytes(held[:end])
+        del held[:end]
+        return whole
+
+    def rest(self) -> bytes:
+        """The stream has ended: what it ended in the middle of."""
+        held, self.held = bytes(self.held), bytearray()
+        return held
 
 
 def events(data: bytes) -> Iterator[bytes]:
@@ -46,7 +60,7 @@ def events(data: bytes) -> Iterator[bytes]:
 
 def payload(event: bytes) -> bytes:
     """The data of one event: its `data:` lines joined."""
-    if event.startswith(b"data: ") and b"\n" not in (line := event[6:].rstrip(b"\r\n")):
-        return line
-    lines = (line for line in event.splitlines() if line.startswith(b"data:"))
-    return b"\n".join(line[5:].removeprefix(b" ") for line in lines)
+    lines = event.splitlines()
+    if len(lines) == 2 and not lines[1] and event.startswith(b"data: "):  # how engines send
+        return lines[0][6:]
+    return b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))

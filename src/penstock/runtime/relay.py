@@ -17,7 +17,7 @@ from penstock.protocols.endpoints import Endpoint
 from penstock.runtime.call import Call, CallContext
 from penstock.runtime.catalog import Target
 from penstock.wire.exchange import Client
-from penstock.wire.headers import CREDENTIALS, request_head
+from penstock.wire.headers import CODINGS, CREDENTIALS, request_head
 from penstock.wire.upstream import Connection, Failure, Pool
 
 NOTHING: frozenset[bytes] = frozenset()
@@ -169,6 +169,8 @@ class Relay:
             dropped = NOTHING
         elif target.forwards_client_key:
             dropped = NOTHING
+        if facts.hides_usage_chunk:  # from a compressed stream nothing can be taken out
+            dropped |= CODINGS
         path = pool.prefix + self._endpoint.path + asked.target[len(asked.path) :]
         head = request_head(asked.method, path, pool.host_header, headers, dropped, len(facts.body))
         self.call.record.sent_s = self.call.now_s()
@@ -184,7 +186,7 @@ class Relay:
         self._heard_s = self._context.clock()
         record.first_byte_s = self._heard_s - self.call.opened_s
         record.http_status = status
-        content_type = b""
+        content_type = content_encoding = b""
         for name, value in headers:
             if len(name) == 12:
                 lower = name.lower()
@@ -192,9 +194,11 @@ class Relay:
                     content_type = value
                 elif lower == b"x-request-id":  # the caller gets its own back
                     headers = _without(headers, b"x-request-id")
+            elif len(name) == 16 and name.lower() == b"content-encoding":
+                content_encoding = value
         record.response_content_type = content_type.decode("latin-1") or None
         record.response_bytes = 0
-        self._meter = self._endpoint.dialect.meter(self._facts, content_type)
+        self._meter = self._endpoint.dialect.meter(self._facts, content_type, content_encoding)
         self._is_event_stream = content_type.startswith(b"text/event-stream")
         if self._is_event_stream and self._facts.hides_usage_chunk and length is not None:
             headers, length = _without(headers, b"content-length"), None

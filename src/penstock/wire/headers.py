@@ -30,7 +30,12 @@ _NOT_TO_ENGINE = HOP_BY_HOP | {b"host", b"content-length", b"expect"}
 CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"cookie"})
 """What a caller proves itself with. An engine that we launched never sees it."""
 
-_WITHHELD = {CREDENTIALS: _NOT_TO_ENGINE | CREDENTIALS}  # by what is dropped: the union is made once
+CODINGS = frozenset({b"accept-encoding"})
+"""What lets an engine compress its answer."""
+
+_WITHHELD = {  # by what is dropped: the unions are made once
+    dropped: _NOT_TO_ENGINE | dropped for dropped in (frozenset(), CODINGS, CREDENTIALS, CODINGS | CREDENTIALS)
+}
 
 _STATUS_LINE = {
     status.value: b"HTTP/1.1 %d %b" % (status.value, status.phrase.encode("ascii")) for status in HTTPStatus

@@ -31,6 +31,10 @@ BODY_PAUSE_S = 60.0
 MAX_PIPELINED = 256
 """Requests that may wait behind another on one connection; it is closed after these."""
 
+READ_AHEAD = 16
+READ_AHEAD_BYTES = 64 * 1024
+"""What is read behind the request that is being served. A connection that is not read does not tell when it closes."""
+
 
 @dataclass(slots=True)
 class Doors:
@@ -174,6 +178,8 @@ class Ingress(RequestReading):
             if isinstance(incoming.body, bytes):
                 incoming.body = bytearray(incoming.body)
             incoming.body += body
+            if incoming is not self._current and len(incoming.body) > READ_AHEAD_BYTES:
+                self.flow.pause_reading()
 
     def on_message_complete(self) -> None:
         self.framing_bytes = None
@@ -201,7 +207,8 @@ class Ingress(RequestReading):
         elif len(self._pipelined) < MAX_PIPELINED:
             self._arriving = incoming
             self._pipelined.append(incoming)
-            self.flow.pause_reading()
+            if len(self._pipelined) > READ_AHEAD or self.is_write_paused:
+                self.flow.pause_reading()
         else:
             self._close_after_the_last()
 
@@ -230,7 +237,7 @@ class Ingress(RequestReading):
         if not self._pipelined or not self.is_idle or self.is_write_paused or self.transport.is_closing():
             return
         incoming = self._pipelined.popleft()
-        if not self._pipelined:
+        if len(self._pipelined) <= READ_AHEAD:
             self.flow.resume_reading()
         self._unset_keepalive_if_required()
         self._open(incoming)

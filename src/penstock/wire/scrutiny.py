@@ -76,7 +76,9 @@ def _keep_first(head: Head) -> None:
     fields.clear()
     for name, value in head.headers:
         lower = name.lower()
-        if fields.setdefault(lower, value) is not value and lower in _ONLY_ONCE:
+        if lower not in fields:
+            fields[lower] = value
+        elif lower in _ONLY_ONCE:
             raise Malformed(400, f"The header {lower.decode('latin-1')} is there more than once.")
 
 
