@@ -80,8 +80,12 @@ async def _run(options: GatewayOptions, loaded: Loaded) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, gateway.stop)
         await gateway.serve(lambda running: _greet(running, loaded))
-    except (StateDirInUse, OSError) as error:
-        print(f"penstock: {error.strerror if isinstance(error, OSError) else error}", file=sys.stderr)
+    except StateDirInUse as error:
+        print(f"penstock: {error}", file=sys.stderr)
+        return FAILED
+    except OSError as error:
+        where = "" if error.filename is None else f"{error.filename}: "
+        print(f"penstock: {where}{error.strerror}", file=sys.stderr)
         return FAILED
     return 0
 
