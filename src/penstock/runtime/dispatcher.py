@@ -159,7 +159,8 @@ class Dispatcher:
                 if waiter := self._waiters.pop(ticket_id, None):
                     waiter.refused(error, self._clock())
             case Start(replica_id, generation):
-                self._engines[replica_id].start(generation)
+                if not self._is_closed:  # a pinned engine that is stopped now is wanted for ever
+                    self._engines[replica_id].start(generation)
             case Stop(replica_id) | Cancel(replica_id):
                 self._engines[replica_id].stop()
             case WakeAt(at_s):
