@@ -71,6 +71,7 @@ class Model:
     footprint: (device name, bytes) pairs; None = unknown, treated as filling its devices.
     is_launched: False for an `upstream:` that is simply there: always ready, holds no memory.
     cost: share of the pool's budget that one call takes; None = 1/slots.
+    evict_cost: how much stopping it for another model counts, beside the others.
     ttl_s: idle seconds after the last call ended until the replica is stopped; None = never.
     """
 
@@ -86,6 +87,7 @@ class Model:
     max_queue: int | None = None
     max_prompt_tokens: int | None = None
     min_resident_s: float = 0.0
+    evict_cost: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Which models may be resident together, and the cheapest set that must leave so that another fits.
 
 A policy is one class with one method: `fits`. Where loading A beside B is another question
-than loading B beside A (groups), it overrides `admits`; where memory is measured, `seeing`.
+than loading B beside A (groups), it overrides `admits`; where memory is measured, `seeing`; where the
+operator says whom to stop rather (matrix), `evict_for`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ class Residency(Protocol):
 
     def fits(self, names: Collection[str]) -> bool:
         """May these models be resident at the same time, in whatever order they came?"""
-        ...
 
     def admits(self, target: str, residents: Collection[str]) -> bool:
         """May `target` be loaded while `residents` stay?"""
@@ -36,10 +36,16 @@ class Residency(Protocol):
         """The same policy after a reading of a device's free memory, taken while `residents` held theirs."""
         return self
 
+    def evict_for(self, target: str, residents: Collection[str], staying: Collection[str]) -> frozenset[str] | None:
+        """Of victims that are equally regretted, the policy's own choice, none of `staying`; None if it has none."""
+        return None
 
-def cheapest_victims(
-    candidates: Sequence[str], costs: Sequence[float], is_enough: Callable[[frozenset[str]], bool]
-) -> frozenset[str] | None:
+
+Enough = Callable[[frozenset[str]], bool]
+"""Whether it is enough if these leave."""
+
+
+def cheapest_victims(candidates: Sequence[str], costs: Sequence[float], is_enough: Enough) -> frozenset[str] | None:
     """The candidates, given cheapest first, whose departure is enough at the least total cost; None if none is."""
     if len(candidates) > MAX_EXACT:
         return enough_victims(candidates, is_enough)
@@ -54,7 +60,7 @@ def cheapest_victims(
     return best
 
 
-def enough_victims(candidates: Sequence[str], is_enough: Callable[[frozenset[str]], bool]) -> frozenset[str] | None:
+def enough_victims(candidates: Sequence[str], is_enough: Enough) -> frozenset[str] | None:
     """Some of the candidates whose departure is enough, none of them needlessly, the last ones spared first."""
     victims = frozenset(candidates)
     if not is_enough(victims):
