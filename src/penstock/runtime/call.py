@@ -31,7 +31,7 @@ class EngineView(Protocol):
 
     pool: Pool | None
 
-    async def is_ending(self) -> bool: ...
+    async def is_ending(self, pool: Pool | None) -> bool: ...
     def log_tail(self) -> str: ...
 
 
@@ -105,7 +105,7 @@ class Call:
         self.opened_s = context.clock()
         self._has_slot = False
         self._model = ""
-        self._wait_began: dict[WaitReason, float] = {}
+        self._wait_began: dict[WaitReason, float] | None = None
         if context.trusted_proxies:
             forwarded = head.fields.get(b"x-forwarded-for", b"").decode("latin-1")
             head.client_address = client_of(head.client_address, forwarded, context.trusted_proxies)
@@ -150,13 +150,16 @@ class Call:
         if self.phase is CallPhase.READING:  # told nothing yet: it waits
             self.phase = CallPhase.QUEUED
             dispatcher.wait_clock.advance(now_s, model)
-            self._wait_began = dispatcher.wait_clock.read(model, now_s)
+            if self._wait_began is None:  # else it waits again, and all of its waiting counts
+                self._wait_began = dispatcher.wait_clock.read(model, now_s)
             record.position_at_entry = dispatcher.explain(record.id).position
 
     def enter_again(self, facts: CallFacts, waiter: Waiter) -> None:
         """Its engine was gone before it saw anything of the call, which waits for the next one."""
         self.leave()
         self.phase = CallPhase.READING
+        self.record.engine = None
+        self.record.admitted_s = self.record.sent_s = None
         self.enter(self._model, facts, waiter)
 
     def take_slot(self, replica_id: str) -> None:
@@ -175,7 +178,7 @@ class Call:
         """The wait is over, however it ended: keep how long it took for which reason."""
         record, now_s = self.record, self.context.clock()
         ended = self.context.dispatcher.wait_clock.read(self._model, now_s)
-        record.wait_reasons = waited(self._wait_began, ended, now_s - self.opened_s - (record.enqueued_s or 0.0))
+        record.wait_reasons = waited(self._wait_began or {}, ended, now_s - self.opened_s - (record.enqueued_s or 0.0))
         record.waited_for_load = "loading" in record.wait_reasons
 
     def is_waiting_for_load(self) -> bool:

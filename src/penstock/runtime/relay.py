@@ -21,6 +21,8 @@ from penstock.wire.headers import CODINGS, CREDENTIALS, request_head
 from penstock.wire.upstream import Connection, Failure, Pool
 
 NOTHING: frozenset[bytes] = frozenset()
+MAX_SENT_BACK = 3
+"""An engine that is ready and dead again so many times in a row is broken, and whoever asks is told so."""
 
 
 class Relay:
@@ -38,9 +40,9 @@ class Relay:
         "_is_begun",
         "_is_event_stream",
         "_is_retried",
-        "_is_sent_back",
         "_meter",
         "_replica_id",
+        "_sent_back",
         "_target",
         "call",
     )
@@ -56,7 +58,8 @@ class Relay:
         self._endpoint = endpoint
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[None] | None = None
-        self._is_begun = self._is_event_stream = self._is_retried = self._is_sent_back = False
+        self._is_begun = self._is_event_stream = self._is_retried = False
+        self._sent_back = 0  # how often its engine was dead before anything was sent
         self._replica_id = ""
         self._heard_s = 0.0  # when the engine, or a client that had stopped reading, last gave a sign of life
         self.call = Call(context, head, endpoint.dialect.name)
@@ -150,10 +153,11 @@ class Relay:
                 raise ConnectionRefusedError("it is gone")
             connection = await pool.connect()
         except OSError as exc:
-            is_ending = not self._is_sent_back and await self._context.engines[self._replica_id].is_ending()
+            may_wait = self._sent_back < MAX_SENT_BACK
+            is_ending = may_wait and await self._context.engines[self._replica_id].is_ending(pool)
             self._connecting = None
             if is_ending:
-                self._is_sent_back = True
+                self._sent_back += 1
                 self.call.enter_again(self._facts, self)
             else:
                 self._fail(errors.EngineUnreachable(model=self._target.model, reason=str(exc) or type(exc).__name__))

@@ -67,7 +67,7 @@ class RemoteEngine:
     def stop(self) -> None:
         """It is not ours to stop."""
 
-    async def is_ending(self) -> bool:
+    async def is_ending(self, pool: Pool | None) -> bool:
         return False
 
     def log_tail(self) -> str:
@@ -88,20 +88,22 @@ class ReplicaLife:
         self._tasks = tasks
         self._running: Running | None = None
         self._stop_asked = asyncio.Event()
-        self._over = asyncio.Event()  # the life begun last has ended, and that was reported
+        self._last_ready: tuple[Pool | None, asyncio.Event] = (None, asyncio.Event())  # and: it is over, and reported
         self.reports: Reports
 
     def start(self, generation: int) -> None:
-        self._stop_asked, self._over = asyncio.Event(), asyncio.Event()
-        self._tasks.create_task(self._live(generation, self._stop_asked, self._over))
+        self._stop_asked = asyncio.Event()
+        self._tasks.create_task(self._live(generation, self._stop_asked))
 
     def stop(self) -> None:
         """Idempotent; `engine_gone` follows when all of it is gone."""
         self._stop_asked.set()
 
-    async def is_ending(self) -> bool:
-        """Asked when it accepts no connection: is it dead? True once all of it is gone and it may be started anew."""
-        over = self._over
+    async def is_ending(self, pool: Pool | None) -> bool:
+        """Asked when `pool` gives no connection: is it dead? True when all of it is gone and it may be started anew."""
+        last_pool, over = self._last_ready
+        if pool is not None and pool is not last_pool:
+            return True
         try:
             async with asyncio.timeout(DEATH_IS_KNOWN_WITHIN_S):
                 await over.wait()
@@ -111,8 +113,8 @@ class ReplicaLife:
             await over.wait()  # what it has begotten may take a while
         return True
 
-    async def _live(self, generation: int, stop_asked: asyncio.Event, over: asyncio.Event) -> None:
-        began_s = time.monotonic()
+    async def _live(self, generation: int, stop_asked: asyncio.Event) -> None:
+        began_s, over = time.monotonic(), asyncio.Event()
         try:
             spec = await asyncio.to_thread(self.recipe.spec)  # it may read a model's header from a slow disk
             pool = Pool(spec.address, self._outbox)
@@ -134,6 +136,7 @@ class ReplicaLife:
             if self.recipe.asks_slots and (slots := await _slots_of(pool)) is not None:
                 self.reports.engine_slots(self.id, slots)
             self.pool = pool
+            self._last_ready = pool, over
             log.info("engine_ready replica=%s load_s=%.3f", self.id, self.load_s)
             self.reports.engine_ready(self.id, generation, self.load_s)
             reason = await self._until_over(exited, stop_asked)
