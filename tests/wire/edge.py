@@ -112,7 +112,7 @@ class World:
     hold: asyncio.Event = field(default_factory=asyncio.Event)  # for /app/held
     asked: list[str] = field(default_factory=list)  # of the application
     hosts: list[bytes] = field(default_factory=list)  # that the application was told
-    faults: list[BaseException] = field(default_factory=list)  # that reached the loop
+    faults: list[object] = field(default_factory=list)  # that reached the loop
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def note(self) -> None:
@@ -163,7 +163,7 @@ async def edge(*, max_body_bytes: int = MAX_BODY_BYTES, max_connections: int = 1
     """A listening edge; `world.port` is where."""
     world = World()
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: world.faults.append(context["exception"]))
+    loop.set_exception_handler(lambda _, context: world.faults.append(context.get("exception", context["message"])))
     world.doors = Doors(world.route, Outbox(loop, lambda: None), 64 * 1024, 128, max_body_bytes, max_connections)
     config = uvicorn.Config(
         world.application,

@@ -106,7 +106,7 @@ def _spans(body: bytes | bytearray, members: dict[str, msgspec.Raw]) -> list[tup
         assert quoted is not None, "msgspec has read it"
         name = json.loads(quoted.group())
         value_at = _skip(body, _skip(body, quoted.end()) + 1)
-        value = bytes(members[name])
+        value = memoryview(members[name])
         if not body.startswith(value, value_at):
             raise _Unclear(name)
         end = value_at + len(value)

@@ -25,6 +25,9 @@ HOP_BY_HOP = frozenset(
 )
 """RFC 9110 section 7.6.1, and what older clients still send."""
 
+PLAIN_CONNECTION = frozenset({b"keep-alive", b"Keep-Alive", b"close", b"Close"})
+"""Values of Connection that say how long it lasts and nothing else."""
+
 _NOT_TO_ENGINE = HOP_BY_HOP | {b"host", b"content-length", b"expect"}
 
 CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"cookie"})

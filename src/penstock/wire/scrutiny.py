@@ -7,10 +7,7 @@ lengths, folded lines, bare line feeds). What it lets through and the standard d
 from __future__ import annotations
 
 from penstock.core.message import Head
-from penstock.wire.headers import without_named
-
-PLAIN_CONNECTION = frozenset({b"keep-alive", b"Keep-Alive", b"close", b"Close"})
-"""Values of Connection that say how long it lasts and nothing else."""
+from penstock.wire.headers import PLAIN_CONNECTION, without_named
 
 _ONLY_ONCE = (b"host", b"content-length", b"transfer-encoding")
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 from urllib.parse import urlsplit
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from penstock.core.message import Headers
+from penstock.wire.headers import PLAIN_CONNECTION, without_named
 from penstock.wire.outbox import Outbox
 
 MAX_HEAD_BYTES = 256 * 1024
@@ -49,14 +50,15 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_closes_at_end",
-        "_got_bytes",
-        "_head_bytes",
+        "_fault",
         "_headers",
         "_is_complete",
         "_is_head_done",
         "_is_head_request",
+        "_is_in_body",
         "_is_paused",
         "_keeps_alive",
+        "_overhead_bytes",
         "_parser",
         "_parts",
         "_pool",
@@ -74,9 +76,10 @@ class Connection(asyncio.Protocol):
     def _reset(self) -> None:
         self._headers: Headers = []
         self._parts: list[bytes] = []
-        self._head_bytes = 0
-        self._is_head_done = self._is_complete = self._got_bytes = self._keeps_alive = False
-        self._closes_at_end = self._is_head_request = False
+        self._overhead_bytes = 0  # of what is no body, since the last of the body
+        self._is_head_done = self._is_complete = self._keeps_alive = False
+        self._closes_at_end = self._is_head_request = self._is_in_body = False
+        self._fault: str | None = None
 
     # For the relay.
 
@@ -98,14 +101,15 @@ class Connection(asyncio.Protocol):
         self.transport.abort()
 
     def pause(self) -> None:
-        if not self._is_paused:
+        if not self._is_paused and not self.transport.is_closing():
             self._is_paused = True
             self.transport.pause_reading()
 
     def resume(self) -> None:
         if self._is_paused:
             self._is_paused = False
-            self.transport.resume_reading()
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
 
     # asyncio.Protocol
 
@@ -114,25 +118,29 @@ class Connection(asyncio.Protocol):
         self._parser = HttpResponseParser(self)
 
     def data_received(self, data: bytes) -> None:
-        sink = self._sink
-        if sink is None:  # bytes that nobody asked for: an answer after these could be anybody's
+        if self._sink is None:  # bytes that nobody asked for: an answer after these could be anybody's
             self.transport.abort()
             return
-        self._got_bytes = True
-        if not self._is_head_done:
-            self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
+        except HttpParserCallbackError as exc:
+            raise (exc.__context__ or exc) from None  # a mistake of ours: the loop reports it and closes the connection
         except (HttpParserError, HttpParserUpgrade) as exc:
-            self._deliver()
-            self._fail(Failure("garbage", str(exc)))
-            return
-        if not self._is_head_done and self._head_bytes > MAX_HEAD_BYTES:
-            self._fail(Failure("garbage", f"the head of its answer is larger than {MAX_HEAD_BYTES} bytes"))
-            return
-        self._deliver()
-        if self._is_complete and self._sink is not None:
-            self._finish(keeps_alive=self._keeps_alive)
+            self._fault = str(exc)
+        if parts := self._parts:
+            self._overhead_bytes = 0
+            self._parts = []
+            self._sink.on_data(parts[0] if len(parts) == 1 else b"".join(parts))
+            if self._sink is None:  # dropped
+                return
+        elif not self._is_complete:
+            self._overhead_bytes += len(data)
+            if self._overhead_bytes > MAX_HEAD_BYTES:
+                self._fault = f"more than {MAX_HEAD_BYTES} bytes of its answer are no body"
+        if self._is_complete:  # what may follow is not this answer's
+            self._finish(keeps_alive=self._keeps_alive and self._fault is None)
+        elif self._fault is not None:
+            self._fail(Failure("garbage", self._fault))
 
     def eof_received(self) -> bool:
         return False
@@ -144,58 +152,68 @@ class Connection(asyncio.Protocol):
         if self._is_head_done and self._closes_at_end and exc is None:
             self._finish(keeps_alive=False)
             return
-        is_untouched = self._was_used and not self._got_bytes
-        reason = "it closed the connection " + ("in its answer" if self._got_bytes else "without an answer")
-        self._fail(Failure("died", reason, is_untouched))
+        is_begun = self._is_head_done or self._overhead_bytes > 0
+        reason = "it closed the connection " + ("in its answer" if is_begun else "without an answer")
+        self._fail(Failure("died", reason, is_untouched=self._was_used and not is_begun))
 
     # httptools
+
+    def on_message_begin(self) -> None:
+        if self._is_complete:  # the begin of a second answer to one question
+            self._keeps_alive = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        headers, self._headers = self._headers, []  # what comes in trailers is nobody's
         status = self._parser.get_status_code()
-        if status < 200:  # 100 Continue and 103 Early Hints announce; the answer follows
-            self._headers = []
-            return
-        self._is_head_done = True
+        sink = self._sink
+        if status < 200 or self._is_complete or sink is None:
+            return  # 100 Continue and 103 Early Hints announce; the answer follows
         self._keeps_alive = self._parser.should_keep_alive()
         length, is_chunked = None, False
-        for name, value in self._headers:
-            lower = name.lower()
-            if lower == b"content-length":
-                length = value
-            elif lower == b"transfer-encoding":
-                is_chunked = True
+        for name, value in headers:
+            size = len(name)
+            if size == 14:
+                if name.lower() == b"content-length":
+                    length = value
+            elif size == 17:
+                if name.lower() == b"transfer-encoding":
+                    is_chunked = True
+                    if value.lower() != b"chunked":
+                        self._fault = "its transfer coding is not `chunked`"
+                        return
+            elif size == 10 and value not in PLAIN_CONNECTION and name.lower() == b"connection":
+                headers = without_named(headers)
         self._closes_at_end = length is None and not is_chunked
-        if self._sink is not None:
-            self._sink.on_head(status, self._headers, None if is_chunked else length)
+        self._is_head_done = True
+        self._is_in_body = not self._is_head_request
+        sink.on_head(status, headers, None if is_chunked else length)
         if self._is_head_request:  # the parser cannot know that no body follows
             self._is_complete, self._keeps_alive = True, False
 
     def on_body(self, body: bytes) -> None:
-        self._parts.append(body)
+        if self._is_in_body:
+            self._parts.append(body)
 
     def on_message_complete(self) -> None:
-        self._is_complete = self._is_head_done
+        if self._is_in_body:
+            self._is_in_body = False
+            self._is_complete = True
 
     # Ends.
-
-    def _deliver(self) -> None:
-        parts = self._parts
-        if parts and self._sink is not None:
-            data = parts[0] if len(parts) == 1 else b"".join(parts)
-            parts.clear()
-            self._sink.on_data(data)
 
     def _finish(self, *, keeps_alive: bool) -> None:
         sink, self._sink = self._sink, None
         self._was_used = True
         self.resume()
-        if keeps_alive:
-            self._pool.put(self)
-        else:
+        if not keeps_alive:
             self.transport.close()
+        elif self.transport.get_write_buffer_size():  # answered before it had read the request
+            self.transport.abort()
+        else:
+            self._pool.put(self)
         if sink is not None:
             sink.on_end()
 
