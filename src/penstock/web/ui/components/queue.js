@@ -78,7 +78,7 @@ function Waiter({ call, model, now_s }) {
       <td class="call-key" title=${call.client_address}>
         ${call.key ?? UNKNOWN}<${Priority} priority=${call.priority} />
       </td>
-      <td class="call-why">${waitWords(call, model)}<small>${estimateWords(call)}</small></td>
+      <td class="call-why">${waitWords(call, model)}<small title=${boundWords(call)}>${estimateWords(call)}</small></td>
       <td class="call-time">${wholeSpan(now_s - call.received_at)}</td>
     </tr>`;
 }
@@ -93,8 +93,10 @@ function placeWords(position) {
 }
 
 function estimateWords(call) {
-  const parts = [];
-  if (call.estimate_s !== null) parts.push(`about ${wholeSpan(call.estimate_s)} to go`);
-  if (call.bound_s !== null) parts.push(`${wholeSpan(call.bound_s)} at most`);
-  return parts.join(", ");
+  return call.estimate_s === null ? "" : `about ${wholeSpan(call.estimate_s)} to go`;
+}
+
+/** The bound assumes that every call ahead runs as long as a call may: true, and seldom of interest. */
+function boundWords(call) {
+  return call.bound_s === null ? null : `starts within ${wholeSpan(call.bound_s)}, whatever the others do`;
 }
