@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import sqlite3
 import subprocess
@@ -61,7 +62,8 @@ class Child:
 @contextmanager
 def a_bookkeeper(state_dir: Path, boot: str = "b1", *, store: str | None = None) -> Iterator[Child]:
     argv = command(state_dir, gateway_id="g", boot_id=boot, store=store)
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, start_new_session=True) as process:
         try:
             yield Child(process)
         finally:
@@ -278,6 +280,16 @@ def test_one_that_waits_for_its_turn_ends_with_its_gateway(tmp_path: Path) -> No
         with a_bookkeeper(tmp_path) as second:
             second.tell(lambda status: status.store == "waits for another bookkeeper")
             assert second.hang_up() == 0
+
+
+def test_a_bookkeeper_gives_way_to_its_gateway(tmp_path: Path) -> None:
+    a_journal(tmp_path)
+    with a_bookkeeper(tmp_path) as child:
+        child.tell(is_idle)
+        assert os.getpriority(os.PRIO_PROCESS, child.process.pid) == min(os.getpriority(os.PRIO_PROCESS, 0) + 5, 19)
+        of_the_session = Path(f"/proc/{child.process.pid}/autogroup")
+        if of_the_session.exists():
+            assert of_the_session.read_text().endswith(" nice 5\n")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
