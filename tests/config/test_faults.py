@@ -62,7 +62,7 @@ def test_all_faults_of_a_file_are_told_at_once_in_its_order() -> None:
             "did you mean `qwen`?"
         ),
         "c.yaml:14:11: preload[0]: found `*` among names, expected `*` alone, or names alone",
-        'c.yaml:15:12: residency: found "memry", expected `memory` or `groups`',
+        'c.yaml:15:12: residency: found "memry", expected `memory`, `groups` or `matrix`',
         'c.yaml:16:16: limits.body: found "lots", expected a size: bytes, or a text such as "64KiB", "8GiB" or "24GB"',
     ]
 

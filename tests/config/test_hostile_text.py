@@ -21,12 +21,12 @@ ENVIRON = {"A": "x: {", "B": "1", "FAR_KEY": "k"}
 words = st.sampled_from([
     "", "x", "x ${PORT}", "${PORT}", "${PID}", "${m}", "${env.A}", "${env.B}", "${env.NOPE}", "*", "'", "#",
     "unlimited", "http://h", "http://h:${PORT}", "memory", "groups", "matrix", "none", "/", "8GiB", "10m", "-1",
-    "\ud83d", "\ue000A\ue001",
+    "a & (b | +a)", "+b", "\ud83d", "\ue000A\ue001",
 ])  # fmt: skip
 keys = st.one_of(
     st.sampled_from([
         *Settings.model_fields, *ModelSettings.model_fields, *LimitsSettings.model_fields,
-        "members", "path", "a", "b", "m", "apiKeys", "routing", "router", "settings", "use", "hooks",
+        "members", "vars", "evict_costs", "sets", "path", "a", "b", "m", "apiKeys", "routing", "router", "settings", "use", "hooks",
         "on_startup", "model_list", "model_name",
         "litellm_params", "model_info", "overlaat", "overlaat_slot", "api", "system", "params", "model_path", "n_ctx",
         "preload_models", "cpu_threads", "parallel_requests", "max_parallel_requests", "router_settings",

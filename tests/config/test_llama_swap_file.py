@@ -173,7 +173,6 @@ def test_the_routers_own_place_for_groups_is_known() -> None:
     ("text", "key"),
     [
         ("apiKeys: [abc]", "apiKeys"),
-        ("matrix: {sets: {s: a}}", "matrix"),
         ("routing: {router: {use: matrix}}", "routing.router.use"),
     ],
 )

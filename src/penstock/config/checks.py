@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from penstock.config.commands import PID, PORT, argv
 from penstock.config.faults import Fault, Findings, did_you_mean, listed
-from penstock.config.plan import plan
+from penstock.config.plan import matrix, plan
 from penstock.config.positions import Node
 from penstock.config.schema import ModelSettings, Settings
 from penstock.config.values import Residency
@@ -23,6 +24,7 @@ WITHOUT_EFFECT = {
     "upstream": _ONLY_LAUNCHED,
 }
 _PORT_PLACES = frozenset({"cmd", "cmd_stop", "proxy", "env"})
+_VAR = re.compile(r"[a-zA-Z0-9.-]{1,32}")
 
 
 @dataclass(slots=True)
@@ -104,8 +106,35 @@ def _groups(check: Check) -> None:
             first = groups.setdefault(name, member)
             if first is not member:
                 check.fault(member, f"`{name}`, which is in a group already (line {first.mark.line})", "one group each")
-    if groups and check.settings.residency is Residency.MEMORY:
+    if groups and check.settings.residency is not Residency.GROUPS:
         check.warn(check.section("groups"), "groups that decide nothing", "`residency: groups`, or no groups at all")
+
+
+def _matrix(check: Check) -> None:
+    """Vars and costs are of models, and the sets can be understood."""
+    section, is_used = check.section("matrix"), check.settings.residency is Residency.MATRIX
+    is_read = not any(f"{fault.key}.".startswith(f"{section.key}.") for fault in check.findings.faults)
+    variables = check.section("matrix", "vars").members
+    for var, model in variables.items():
+        if not _VAR.fullmatch(var):
+            check.fault(model, f"the name `{var}`", "1 to 32 letters, digits, `.` and `-`")
+        _known_model(check, model, str(model.value))
+    for name, cost in check.section("matrix", "evict_costs").members.items():
+        _known_model(check, cost, name, list(variables))
+    if section.members and not is_used:
+        check.warn(section, "a matrix that decides nothing", "`residency: matrix`, or no matrix at all")
+    if not is_read:
+        return  # what the sets seem to lack may stand in what could not be understood
+    _sets(check)
+    if is_used and not check.settings.matrix.sets:
+        check.fault(section, "no sets", "at least one under `matrix.sets`")
+
+
+def _sets(check: Check) -> None:
+    for name, fault in matrix(check.settings.matrix, check.section("models").members).faults:
+        suggestion = did_you_mean(fault.name, fault.known) if fault.name else None
+        found = f"{fault.found} at character {fault.position + 1}"
+        check.fault(check.section("matrix", "sets", name), found, fault.expected, suggestion)
 
 
 def _known_model(check: Check, at: Node, name: str, others: Sequence[str] = ()) -> None:
@@ -222,7 +251,8 @@ def _priorities(check: Check) -> None:
 
 def _room(check: Check) -> None:
     """Each model can be loaded: alone, and beside those that are never stopped. Of sound settings only."""
-    if check.findings.faults or not check.settings.devices:
+    is_told = check.settings.devices or check.settings.residency is Residency.MATRIX
+    if check.findings.faults or not is_told:
         return
     whole = plan(check.settings, host_memory_bytes=0)
     for model in whole.models:
@@ -233,5 +263,5 @@ def _room(check: Check) -> None:
 
 
 _STEPS: tuple[Callable[[Check], None], ...] = (
-    _ways, _names, _groups, _preload, _references, _commands, _late_macros, _ports, _priorities, _room,
+    _ways, _names, _groups, _matrix, _preload, _references, _commands, _late_macros, _ports, _priorities, _room,
 )  # fmt: skip

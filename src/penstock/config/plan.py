@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from penstock.config.commands import declared_slots
-from penstock.config.schema import GGUF_SLOTS, ModelSettings, Settings
+from penstock.config.schema import GGUF_SLOTS, MatrixSettings, ModelSettings, Settings
 from penstock.config.values import UNLIMITED, Residency
 from penstock.core.groups import Group, GroupResidency
+from penstock.core.matrix import Matrix, MatrixResidency
 from penstock.core.memory import MemoryResidency
 from penstock.core.model import Device, Model, Pool
 from penstock.core.plan import Plan, Policy
@@ -23,8 +24,11 @@ def plan(settings: Settings, *, host_memory_bytes: int, footprints: Mapping[str,
     """The plan of checked settings. `footprints`: estimates for models that do not say their `memory`."""
     devices = tuple(Device(name, device.memory) for name, device in settings.devices.items())
     devices = devices or (Device(HOST_DEVICE, host_memory_bytes),)
-    estimates = footprints or {}
-    models = tuple(_model(name, model, devices[0].name, estimates.get(name)) for name, model in settings.models.items())
+    estimates, costs = footprints or {}, _evict_costs(settings)
+    models = tuple(
+        _model(name, model, devices[0].name, estimates.get(name), costs.get(name, 1))
+        for name, model in settings.models.items()
+    )
     return Plan(
         models=models,
         residency=_residency(settings, devices, models),
@@ -35,7 +39,7 @@ def plan(settings: Settings, *, host_memory_bytes: int, footprints: Mapping[str,
     )
 
 
-def _model(name: str, model: ModelSettings, device: str, estimate: Footprint | None) -> Model:
+def _model(name: str, model: ModelSettings, device: str, estimate: Footprint | None, evict_cost: int) -> Model:
     return Model(
         name=name,
         slots=slots(model),
@@ -47,6 +51,7 @@ def _model(name: str, model: ModelSettings, device: str, estimate: Footprint | N
         cost=model.cost,
         max_queue=model.max_queue,
         max_prompt_tokens=model.max_prompt_tokens,
+        evict_cost=evict_cost,
     )
 
 
@@ -73,10 +78,26 @@ def _footprint(model: ModelSettings, device: str, estimate: Footprint | None) ->
 def _residency(settings: Settings, devices: tuple[Device, ...], models: tuple[Model, ...]) -> ResidencyPolicy:
     if settings.residency is Residency.MEMORY:
         return MemoryResidency(devices, models)
+    if settings.residency is Residency.MATRIX:
+        memory = MemoryResidency(devices, models) if settings.devices else None
+        return MatrixResidency(matrix(settings.matrix, settings.models), models, memory)
     return GroupResidency(
         Group(name, frozenset(group.members), group.swap, group.exclusive, group.persistent)
         for name, group in settings.groups.items()
     )
+
+
+def matrix(written: MatrixSettings, models: Iterable[str]) -> Matrix:
+    """The sets, understood; a var wins over a model of the same name."""
+    return Matrix(written.sets, {name: name for name in models} | written.vars)
+
+
+def _evict_costs(settings: Settings) -> dict[str, int]:
+    """By model. Only the matrix has them."""
+    if settings.residency is not Residency.MATRIX:
+        return {}
+    written = settings.matrix
+    return {written.vars.get(name, name): cost for name, cost in written.evict_costs.items()}
 
 
 def _policy(settings: Settings) -> Policy:

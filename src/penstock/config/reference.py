@@ -19,6 +19,7 @@ from penstock.config.schema import (
     HighSettings,
     LimitsSettings,
     LowestSettings,
+    MatrixSettings,
     ModelSettings,
     NormalSettings,
     PoolSettings,
@@ -37,6 +38,7 @@ _CHAPTERS: tuple[tuple[str, type[Section]], ...] = (
     ("`models.NAME.gguf`", GgufSettings),
     ("`devices.NAME`", DeviceSettings),
     ("`groups.NAME`", GroupSettings),
+    ("`matrix`", MatrixSettings),
     ("`pools.NAME`", PoolSettings),
     ("`priorities`", PrioritiesSettings),
     ("`priorities.high`", HighSettings),
@@ -98,7 +100,7 @@ its JSON schema is `src/penstock/config/penstock.schema.json`.
 ## Files of other systems
 
 Told by their content and served as they are: **llama-swap** (anything without `penstock:`; its own defaults, models
-outside groups replace each other, unknown keys are only warned of, `apiKeys` and the matrix router are refused),
+outside groups replace each other, unknown keys are only warned of, `apiKeys` are refused),
 **LiteLLM** (`model_list:`; every name goes to the LiteLLM at `--upstream`, with `max_parallel_requests` as its cap),
 **RouterModelCustom** (JSON with `api`, `system` and `models`).
 """
@@ -153,8 +155,9 @@ def markdown() -> str:
 def _chapter(title: str, section: type[Section], schema: Schema) -> str:
     properties = _properties(section, schema)
     rows = (
-        f"| `{key}` | {_kind(properties[key])} | {_default(section, key, properties[key])} | {field.description} |\n"
+        f"| `{key}` | {_kind(properties[key])} | {_default(section, key, properties[key])} | {meaning} |\n"
         for key, field in section.model_fields.items()
+        if (meaning := (field.description or "").replace("|", r"\|"))
     )
     about = " ".join((section.__doc__ or "").split())
     return f"\n## {title}\n\n{about}\n\n| key | value | default | meaning |\n|---|---|---|---|\n{''.join(rows)}"
@@ -170,7 +173,7 @@ _KINDS = {
     "object": "mapping", "array": "list",
 }  # fmt: skip
 _LINKED = {
-    "Residency": "`memory` or `groups`",
+    "Residency": "`memory`, `groups` or `matrix`",
     "LogLevel": "`debug`, `info`, `warn` or `error`",
     "ClientKey": "`remove` or `forward`",
     "GgufSettings": "path, or mapping",

@@ -151,6 +151,25 @@ class GroupSettings(Section):
     persistent: v.Flag = Field(default=False, description="Loading a model of another group does not stop the members.")
 
 
+class MatrixSettings(Section):
+    """Sets of models that may be loaded together, for `residency: matrix`. A model in no set is loaded alone."""
+
+    vars: dict[str, v.Name] = Field(
+        default_factory=dict,
+        description="Short names for models, to be used in the sets: 1 to 32 letters, digits, `.` and `-`.",
+    )
+    evict_costs: dict[str, v.Count] = Field(
+        default_factory=dict,
+        description="How much it counts to stop a model, by its name or var, when another needs the place. Default: 1.",
+    )
+    sets: dict[str, v.Text] = Field(
+        default_factory=dict,
+        description="Expressions, by name: `&` all of them, `|` one of them, parentheses, `+NAME` another set; "
+        "`(big | small) & embed` lets `embed` stay with either. Any part of what a set allows is allowed too; "
+        "of two sets that are equally cheap to reach, the upper one counts.",
+    )
+
+
 class PoolSettings(Section):
     """A shared compute budget: the costs of the calls that run at once never exceed it."""
 
@@ -236,9 +255,11 @@ class Settings(Section):
     )
     residency: Residency = Field(
         default=Residency.MEMORY,
-        description="Which models may be loaded together: as many as fit in `memory`, or what `groups` allow.",
+        description="Which models may be loaded together: as many as fit in `memory`, what `groups` allow, or what the "
+        "sets of the `matrix` allow (and fits, if there are `devices`).",
     )
     groups: dict[str, GroupSettings] = Field(default_factory=dict, description="Groups of models, by name.")
+    matrix: MatrixSettings = Field(default_factory=MatrixSettings, description="Sets of models.")
     pools: dict[str, PoolSettings] = Field(default_factory=dict, description="Compute pools, by name.")
     priorities: PrioritiesSettings = Field(default_factory=PrioritiesSettings, description="Classes of requests.")
     max_resident: v.Count | None = Field(default=None, description="Most models loaded at once. Default: no limit.")

@@ -256,6 +256,7 @@ class Residency(enum.StrEnum):
 
     MEMORY = "memory"
     GROUPS = "groups"
+    MATRIX = "matrix"
 
 
 class LogLevel(enum.StrEnum):

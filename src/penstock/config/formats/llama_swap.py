@@ -1,7 +1,7 @@
 """A llama-swap file, with llama-swap's own defaults, as the native form.
 
 Macros are filled in already. What this program does not carry out is named in a warning, or refused where
-ignoring it would open a door (`apiKeys`) or load models together that must not be (`matrix`).
+ignoring it would open a door (`apiKeys`).
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ _SAYS_NOTHING: dict[str, object] = {
 }  # fmt: skip
 """What a key says when it says the same as if it were left out."""
 _GROUP = frozenset({"members", "swap", "exclusive", "persistent"})
+_MATRIX = frozenset({"vars", "evict_costs", "sets"})
 _LOG_LEVELS = frozenset({"debug", "info", "warn", "error"})
 
 _REFERENCE = re.compile(r"\$\{env\.([a-zA-Z_][a-zA-Z0-9_]*)\}")
@@ -114,7 +115,6 @@ def translated(root: Node, findings: Findings) -> Node:
         "start_port": root.made(START_PORT),
         "load_timeout": root.made(HEALTH_CHECK_TIMEOUT_S),
         "stop_timeout": root.made(UNLOAD_TIMEOUT_S),
-        "residency": root.made("groups"),
         "cors_origins": root.made([root.made("*")]),
     }
     native |= {_TOP[key]: node for key, node in top.items() if key in _TOP and not _says_nothing(key, node)}
@@ -124,8 +124,7 @@ def translated(root: Node, findings: Findings) -> Node:
         native["models"] = models.made(dict(each) or models.value)
     if (level := top.get("logLevel")) is not None and level.value in _LOG_LEVELS:
         native["log_level"] = level
-    if (groups := _groups(root, findings)) is not None:
-        native["groups"] = groups
+    native |= _residency(root, findings)
     native["preload"] = _preload(root, findings)
     return root.made(native)
 
@@ -146,13 +145,42 @@ def _health_check_timeout(node: Node, findings: Findings) -> Node:
     return node.made(MIN_HEALTH_CHECK_TIMEOUT_S)
 
 
-def _groups(root: Node, findings: Findings) -> Node | None:
-    routed, legacy = _inside(root, "routing", "router", "settings", "groups"), root.members.get("groups")
-    if legacy is not None and _inside(root, "routing", "router") is not None:
-        found, expected = "groups in two places", "them under `routing.router.settings` only"
-        findings.faults.append(Fault(findings.file, legacy.key_mark, legacy.key, found, expected))
-    groups = routed or legacy
-    if groups is None or not isinstance(groups.value, dict):
+def _residency(root: Node, findings: Findings) -> dict[str, Node]:
+    """Groups or a matrix, whichever decides: under `routing.router` both may be written."""
+    router = _inside(root, "routing", "router")
+    legacy = {key: node for key in ("groups", "matrix") if (node := root.members.get(key)) and node.value is not None}
+    for key, node in legacy.items():
+        if router is not None:
+            found, expected = f"`{key}` beside `routing.router`", "it under `routing.router.settings` only"
+            findings.faults.append(Fault(findings.file, node.key_mark, node.key, found, expected))
+    if len(legacy) == 2:
+        found, expected = "a matrix beside `groups`", "one of the two, or both under `routing.router.settings`"
+        findings.faults.append(Fault(findings.file, legacy["matrix"].key_mark, "matrix", found, expected))
+    settings = (router and _inside(router, "settings")) or root.made({})
+    written = {**settings.members, **legacy}
+    use = router and router.members.get("use")
+    if use is None or use.value is None:
+        use = root.made("matrix" if "matrix" in legacy else "group")
+    if use.value == "matrix":
+        return {"residency": use, "matrix": _matrix(written.get("matrix", use.made({})), findings)}
+    if use.value != "group":
+        found, expected = f"`{str(use.value)[:60]}`", "`group` or `matrix`"
+        findings.faults.append(Fault(findings.file, use.mark, use.key, found, expected))
+    elif "groups" not in written and "matrix" in written:
+        found, expected, matrix = "a matrix that decides nothing", "`use: matrix`", written["matrix"]
+        findings.warnings.append(Fault(findings.file, matrix.key_mark, matrix.key, found, expected))
+    groups = written.get("groups")
+    return {"residency": use.made("groups"), **({} if groups is None else {"groups": _groups(groups, findings)})}
+
+
+def _matrix(node: Node, findings: Findings) -> Node:
+    matrix = _recognised(node, _MATRIX, (), None, findings)
+    said = {key: each for key, each in matrix.members.items() if each.value is not None}
+    return matrix.made(said) if isinstance(matrix.value, dict) else matrix
+
+
+def _groups(groups: Node, findings: Findings) -> Node:
+    if not isinstance(groups.value, dict):
         return groups
     return groups.made({name: _group(group, findings) for name, group in groups.value.items()})
 
@@ -186,12 +214,6 @@ def _refuse_unsafe(root: Node, findings: Findings) -> None:
         found = "`apiKeys`, which this version does not check"
         expected = "none: without them the gateway would be open to everyone who reaches it"
         findings.faults.append(Fault(findings.file, keys.key_mark, keys.key, found, expected))
-    use = _inside(root, "routing", "router", "use")
-    matrix = use if use is not None and use.value == "matrix" else root.members.get("matrix")
-    if matrix is not None and matrix.value is not None:
-        found = "the matrix router, which this version does not have"
-        expected = "groups: without the matrix, models would be loaded together that must not be"
-        findings.faults.append(Fault(findings.file, matrix.key_mark, matrix.key, found, expected))
 
 
 def _recognised(
