@@ -26,8 +26,8 @@ words = st.sampled_from([
 keys = st.one_of(
     st.sampled_from([
         *Settings.model_fields, *ModelSettings.model_fields, *LimitsSettings.model_fields,
-        "members", "vars", "evict_costs", "sets", "path", "a", "b", "m", "apiKeys", "routing", "router", "settings", "use", "hooks",
-        "on_startup", "model_list", "model_name",
+        "members", "vars", "evict_costs", "sets", "path", "a", "b", "m", "apiKeys", "routing", "router", "settings",
+        "use", "hooks", "on_startup", "model_list", "model_name",
         "litellm_params", "model_info", "overlaat", "overlaat_slot", "api", "system", "params", "model_path", "n_ctx",
         "preload_models", "cpu_threads", "parallel_requests", "max_parallel_requests", "router_settings",
         "model_group_alias", "healthCheckTimeout", "logLevel", "concurrencyLimit", "x-y", "${env.A}", "",
