@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from penstock.core.actions import Admit
+from penstock.core.commands import Load, SetPriority
 from penstock.core.model import Priority
 from penstock.core.scheduler import Policy, Scheduler
 from tests.core.worlds import deeds, model, ready, scheduler, ticket
@@ -15,7 +16,7 @@ HIGH, NORMAL, LOW = Priority
 def one_model(slots: int = 1, policy: Policy | None = None) -> Scheduler:
     """One model, ready, with every slot taken by calls `r0`, `r1`, ..."""
     sched = scheduler(model("a", slots=slots), policy=policy)
-    sched.load("a", 0.0)
+    sched.command(Load("a"), 0.0)
     ready(sched, "a", 0.0)
     for i in range(slots):
         sched.arrive(ticket(f"r{i}", "a", "runner"), 0.0)
@@ -112,3 +113,31 @@ def test_firsts_that_go_again_and_again_leave_no_trace() -> None:
         sched.leave(f"t{i}", 1.0)
     [heap] = sched._room.queues["a"].firsts.values()
     assert len(heap) < 100
+
+
+def test_a_call_that_is_raised_goes_to_its_place_in_the_other_line_but_not_before_who_ages_there() -> None:
+    sched = one_model()
+    sched.arrive(ticket("old", "a", "ann", LOW), 0.0)
+    for name in ("first", "second"):
+        sched.arrive(ticket(name, "a", "ann", NORMAL), 1.0)
+    sched.command(SetPriority("old", NORMAL), 2.0)
+    assert [each.id for each in sched.waiting()] == ["first", "old", "second"]
+    assert serve(sched, "r0", 3, 2.0) == ["first", "old", "second"]
+
+
+def test_a_call_that_is_raised_is_never_due_later_for_it() -> None:
+    sched = one_model()
+    sched.arrive(ticket("old", "a", "ann", LOW), 0.0)  # due at 900
+    sched.arrive(ticket("new", "a", "bob", HIGH), 886.0)  # due at 901
+    sched.command(SetPriority("old", HIGH), 899.0)
+    assert serve(sched, "r0", 1, 899.0) == ["old"]
+
+
+def test_a_call_that_is_lowered_waits_like_one_that_arrives_now() -> None:
+    sched = one_model()
+    sched.arrive(ticket("old", "a", "ann", HIGH), 0.0)
+    sched.arrive(ticket("new", "a", "bob", NORMAL), 800.0)
+    sched.command(SetPriority("old", LOW), 800.0)
+    sched.command(SetPriority("old", LOW), 800.0)  # it is already
+    sched.command(SetPriority("nobody", LOW), 800.0)
+    assert serve(sched, "r0", 2, 800.0) == ["new", "old"]

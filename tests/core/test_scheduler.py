@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.core.actions import Admit, Cancel, Refuse, Start, Stop, WakeAt
+from penstock.core.commands import CancelWaiting, Load, Pause, Pin, Reset, Resume, Unload, Unpin
 from penstock.core.memory import MemoryResidency
 from penstock.core.model import Device, Model, Phase, Pool, Priority
 from penstock.core.scheduler import Plan, Policy, Scheduler, WaitReason
@@ -19,7 +20,7 @@ def resident(
 ) -> Scheduler:
     """A scheduler whose first model is ready and idle."""
     sched = scheduler(*models, policy=policy, pools=pools)
-    sched.load(models[0].name, now_s)
+    sched.command(Load(models[0].name), now_s)
     ready(sched, models[0].name, now_s)
     return sched
 
@@ -151,10 +152,10 @@ def test_a_load_that_nobody_waits_for_any_more_is_given_up() -> None:
 
 def test_a_load_that_the_operator_asked_for_is_not_given_up() -> None:
     sched = scheduler(model("a"))
-    assert sched.load("a", 0.0) == [Start("a", 1)]
+    assert sched.command(Load("a"), 0.0) == [Start("a", 1)]
     sched.arrive(ticket("t1", "a"), 0.0)
     assert sched.leave("t1", 1.0) == []
-    assert scheduler(model("a"), policy=Policy(cancel_loads=False)).load("a", 0.0) == [Start("a", 1)]
+    assert scheduler(model("a"), policy=Policy(cancel_loads=False)).command(Load("a"), 0.0) == [Start("a", 1)]
 
 
 def test_an_idle_model_stops_when_its_ttl_is_over_counted_from_its_last_call() -> None:
@@ -196,7 +197,7 @@ def test_a_failed_model_rests_and_every_further_attempt_doubles_the_pause() -> N
     [refusal] = sched.replica_failed("a", 2, 32.0, reason="bad flag")
     assert isinstance(refusal, Refuse)
     assert refusal.error.retry_after_s == 60
-    assert sched.reset("a", 33.0) == []
+    assert sched.command(Reset("a"), 33.0) == []
     assert sched.arrive(ticket("t4", "a"), 34.0) == [Start("a", 3)]
     assert ready(sched, "a", 40.0) == [Admit("t4", "a")]
     assert sched.replicas["a"].failures == 0
@@ -206,7 +207,7 @@ def test_the_operator_may_load_a_failed_model_before_its_pause_is_over() -> None
     sched = scheduler(model("a"))
     sched.arrive(ticket("t1", "a"), 0.0)
     sched.replica_failed("a", 1, 1.0, reason="bad flag", is_final=True)
-    assert sched.load("a", 2.0) == [Start("a", 2)]
+    assert sched.command(Load("a"), 2.0) == [Start("a", 2)]
     sched.replica_failed("a", 2, 3.0, reason="bad flag")
     assert phase(sched, "a") is Phase.FAILED
     assert sched.tick(4.0) == []
@@ -237,19 +238,19 @@ def test_unload_drains_and_stops_and_who_waits_has_it_loaded_again() -> None:
     sched = resident(model("a"))
     sched.arrive(ticket("t1", "a"), 0.0)
     sched.arrive(ticket("t2", "a"), 0.0)
-    assert sched.unload("a", 1.0) == []
+    assert sched.command(Unload("a"), 1.0) == []
     assert deeds(sched.leave("t1", 2.0)) == [Stop("a", 1)]
     assert gone(sched, "a", 3.0) == [Start("a", 2)]
-    assert sched.unload("a", 4.0) == []  # it is on its way for somebody who waits
+    assert sched.command(Unload("a"), 4.0) == []  # it is on its way for somebody who waits
     assert ready(sched, "a", 5.0) == [Admit("t2", "a")]
-    sched.unload("a", 6.0)
-    assert sched.load("a", 7.0) == []  # changed their mind
+    sched.command(Unload("a"), 6.0)
+    assert sched.command(Load("a"), 7.0) == []  # changed their mind
     assert phase(sched, "a") is Phase.READY
 
 
 def test_a_pinned_model_is_kept_and_comes_back_at_once() -> None:
     sched = resident(model("a", ttl_s=1.0), model("b"), model("c", 30))
-    sched.pin("a", 0.0)
+    sched.command(Pin("a"), 0.0)
     assert deeds(sched.tick(100.0)) == []
     assert deeds(sched.replica_gone("a", 1, 101.0, reason="killed")) == [Start("a", 2)]
     ready(sched, "a", 102.0)
@@ -258,14 +259,14 @@ def test_a_pinned_model_is_kept_and_comes_back_at_once() -> None:
     assert isinstance(refusal.error, Unadmittable)
     assert "pinned a" in refusal.error.message
     assert sched.arrive(ticket("t2", "c"), 103.0) == [Start("c", 1)]
-    assert deeds(sched.unpin("a", 104.0)) == [Stop("a", 2)]
+    assert deeds(sched.command(Unpin("a"), 104.0)) == [Stop("a", 2)]
 
 
 def test_a_model_that_waits_when_another_is_pinned_in_its_place_is_told_so() -> None:
     sched = resident(model("a"), model("b"))
     sched.arrive(ticket("t1", "a"), 0.0)
     sched.arrive(ticket("t2", "b"), 0.0)
-    sched.pin("a", 1.0)
+    sched.command(Pin("a"), 1.0)
     sched.tick(100.0)
     wait = sched.explain("t2", 100.0)
     assert (wait.reason, wait.estimate_s, wait.bound_s) == (WaitReason.MEMORY, None, None)
@@ -282,14 +283,41 @@ def test_memory_that_others_hold_is_not_counted_on() -> None:
 
 def test_a_paused_model_admits_and_loads_nothing_until_it_is_resumed() -> None:
     sched = resident(model("a"), model("b", 30))
-    sched.pause("a", 0.0)
-    sched.pause("b", 0.0)
+    sched.command(Pause(frozenset("a")), 0.0)
+    sched.command(Pause(frozenset("b")), 0.0)
     assert deeds(sched.arrive(ticket("t1", "a"), 1.0)) == []
     assert deeds(sched.arrive(ticket("t2", "b"), 1.0)) == []
     assert sched.explain("t1", 2.0).reason is sched.explain("t2", 2.0).reason is WaitReason.PAUSED
     assert sched.reasons() == {"a": WaitReason.PAUSED, "b": WaitReason.PAUSED}
-    assert deeds(sched.resume("a", 3.0)) == [Admit("t1", "a")]
-    assert deeds(sched.resume("b", 3.0)) == [Start("b", 1)]
+    assert deeds(sched.command(Resume(frozenset("a")), 3.0)) == [Admit("t1", "a")]
+    assert deeds(sched.command(Resume(frozenset("b")), 3.0)) == [Start("b", 1)]
+
+
+def test_those_who_are_resumed_together_are_looked_at_together() -> None:
+    sched = scheduler(model("a"), model("b"))
+    sched.command(Pause(frozenset("ab")), 0.0)
+    sched.arrive(ticket("t1", "a", priority=Priority.LOW), 1.0)
+    sched.arrive(ticket("t2", "b", priority=Priority.HIGH), 1.0)
+    assert deeds(sched.command(Resume(frozenset("ab")), 1000.0)) == [Start("b", 1)]
+
+
+def test_cancelling_turns_away_who_waits_and_nobody_else() -> None:
+    sched = resident(model("a"), model("b", 30))
+    sched.arrive(ticket("runs", "a"), 0.0)
+    for name in ("t1", "t2", "t3"):
+        sched.arrive(ticket(name, "a"), 0.0)
+    actions = deeds(sched.command(CancelWaiting(("t1", "runs", "nobody", "t3")), 1.0))
+    assert [action.ticket_id for action in actions if isinstance(action, Refuse)] == ["t1", "t3"]
+    assert [action.error.outcome for action in actions if isinstance(action, Refuse)] == ["cancelled_queued"] * 2
+    assert deeds(sched.leave("runs", 2.0)) == [Admit("t2", "a")]
+
+
+def test_a_load_whose_last_waiter_is_cancelled_is_given_up() -> None:
+    sched = scheduler(model("a"))
+    assert sched.arrive(ticket("t1", "a"), 0.0) == [Start("a", 1)]
+    refusal, cancel = deeds(sched.command(CancelWaiting(("t1",)), 1.0))
+    assert isinstance(refusal, Refuse)
+    assert cancel == Cancel("a", 1)
 
 
 def test_who_cannot_be_served_is_told_at_the_door() -> None:
@@ -303,13 +331,13 @@ def test_who_cannot_be_served_is_told_at_the_door() -> None:
     ]
     kinds = [type(refusal.error) for [refusal] in errors if isinstance(refusal, Refuse)]
     assert kinds == [UnknownModel, Unadmittable, PromptTooLong, QueueFull]
-    assert sched.load("huge", 1.0) == []
+    assert sched.command(Load("huge"), 1.0) == []
     assert plan(huge).faults() == ["`huge` can never be served: it needs 0.0 GiB on gpu, where 0.0 GiB are usable"]
 
 
 def test_the_waiting_room_has_an_end_but_a_free_slot_is_not_in_it() -> None:
     sched = scheduler(model("a", max_queue=0), model("b"), max_waiting=0)
-    sched.load("a", 0.0)
+    sched.command(Load("a"), 0.0)
     ready(sched, "a", 1.0)
     assert sched.arrive(ticket("t1", "a"), 2.0) == [Admit("t1", "a")]
     for name in "ab":
@@ -325,7 +353,7 @@ def test_a_server_that_is_simply_there_is_always_ready_and_never_stopped() -> No
     assert [sched.arrive(ticket(f"t{i}", "far"), 0.0) for i in range(3)] == [[Admit(f"t{i}", "far")] for i in range(3)]
     for i in range(3):
         sched.leave(f"t{i}", 1.0)
-    assert sched.tick(100.0) == sched.unload("far", 100.0) == sched.pin("far", 100.0) == []
+    assert sched.tick(100.0) == sched.command(Unload("far"), 100.0) == sched.command(Pin("far"), 100.0) == []
     assert sched.arrive(ticket("t0", "far"), 101.0) == [Admit("t0", "far")]
     assert sched.arrive(ticket("t0", "far"), 101.0) == []  # told twice
 
@@ -428,7 +456,7 @@ def test_a_model_that_loads_on_another_device_is_not_held_up() -> None:
     models = (model("a"), model("b"), Model("c", footprint=(("gpu1", 10),), load_s=1.0))
     residency = MemoryResidency([Device("gpu", 100), Device("gpu1", 10)], models)
     sched = Scheduler(Plan(models, residency))
-    sched.load("a", 0.0)
+    sched.command(Load("a"), 0.0)
     ready(sched, "a", 1.0)
     sched.arrive(ticket("t1", "a"), 1.0)
     sched.arrive(ticket("t2", "b"), 1.0)

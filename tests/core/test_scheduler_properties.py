@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -19,6 +20,16 @@ from hypothesis.stateful import (
 )
 
 from penstock.core.actions import Action, Admit, Cancel, Refuse, Start, Stop, WakeAt
+from penstock.core.commands import (
+    CancelWaiting,
+    Command,
+    Load,
+    Pause,
+    Reset,
+    Resume,
+    SetPriority,
+    Unload,
+)
 from penstock.core.groups import Group, GroupResidency
 from penstock.core.memory import MemoryResidency
 from penstock.core.model import Device, Model, Phase, Pool, Priority, Ticket
@@ -52,8 +63,20 @@ PLANS = (
     replace(MEMORY, residency=GroupResidency(), policy=replace(POLICY, hold=1.0, hold_high=0.5, start_attempts=1)),
 )
 ENDS = ("well", "well", "well", "badly", "finally", "died")
-COMMANDS = ("load", "unload", "reset", "pause", "resume", "resume")
 NAMES = tuple(model.name for model in MODELS)
+COMMANDS: tuple[Callable[[str], Command], ...] = (
+    Load,
+    Unload,
+    Reset,
+    lambda model: Pause(frozenset({model})),
+    lambda model: Resume(frozenset({model, *NAMES[:2]})),
+    lambda _: Resume(frozenset(NAMES)),
+)
+
+
+def number(ticket_id: str) -> int:
+    """In the order of arrival."""
+    return int(ticket_id[1:])
 
 
 class World(RuleBasedStateMachine):
@@ -212,11 +235,33 @@ class World(RuleBasedStateMachine):
     @rule(
         dt_s=times,
         model=st.sampled_from(NAMES),
-        command=st.sampled_from(("load", "unload", "reset", "pause", "resume", "resume")),
+        make=st.sampled_from(COMMANDS),
     )
-    def operate(self, dt_s: float, model: str, command: str) -> None:
+    def operate(self, dt_s: float, model: str, make: Callable[[str], Command]) -> None:
         self.pass_time(dt_s)
-        self.do(getattr(self.sched, command)(model, self.now_s))
+        self.do(self.sched.command(make(model), self.now_s))
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        """Those who run, or are gone, are left alone."""
+        chosen = data.draw(st.lists(st.sampled_from(sorted(self.open)), max_size=3))
+        waiting = {ticket_id for ticket_id in chosen if ticket_id not in self.told}
+        actions = self.sched.command(CancelWaiting(("nobody", *chosen)), self.now_s)
+        assert {action.ticket_id for action in actions if isinstance(action, Refuse)} == waiting
+        self.do(actions)
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data(), priority=st.sampled_from(Priority))
+    def set_priority(self, data: st.DataObject, priority: Priority) -> None:
+        ticket_id = data.draw(st.sampled_from(sorted(self.open)))
+        ticket = self.open[ticket_id]
+        if ticket_id not in self.told and priority is not ticket.priority:
+            self.lines[ticket.model, ticket.priority, ticket.key].remove(ticket_id)
+            self.open[ticket_id] = replace(ticket, priority=priority)
+            line = self.lines.setdefault((ticket.model, priority, ticket.key), [])
+            line[1:] = sorted([*line[1:], ticket_id], key=number) if line else [ticket_id]
+        self.do(self.sched.command(SetPriority(ticket_id, priority), self.now_s))
 
     @rule(dt_s=st.sampled_from((1.0, 10.0, 100.0)), late_s=st.sampled_from((0.0, 0.0, 500.0)))
     def time_passes(self, dt_s: float, late_s: float) -> None:
@@ -291,8 +336,7 @@ class World(RuleBasedStateMachine):
         """When engines work and calls end, everyone who stays is admitted, or refused by a failure's pause."""
         if not hasattr(self, "sched"):
             return
-        for name in NAMES:
-            self.do(self.sched.resume(name, self.now_s))
+        self.do(self.sched.command(Resume(frozenset(NAMES)), self.now_s))
         for _ in range(20_000):
             if not self.sched.waiting_count():
                 break

@@ -53,6 +53,13 @@ class Line:
     def waiting(self) -> Iterator[Entry]:
         return (entry for entry in self.entries if entry.is_waiting)
 
+    def join(self, entry: Entry) -> None:
+        """Behind those who arrived before it, and behind the first, who ages already."""
+        at = len(self.entries)
+        while at > 1 and self.entries[at - 1].seq > entry.seq:
+            at -= 1
+        self.entries.insert(at, entry)
+
 
 @dataclass(slots=True, eq=False)
 class Queue:
@@ -132,7 +139,7 @@ class Room:
             self.lines += 1
             self.peak_lines = max(self.peak_lines, self.lines)
             self._become_first(entry, now_s)
-        line.entries.append(entry)
+        line.join(entry)
 
     def remove(self, entry: Entry, now_s: float) -> None:
         """It waits no more, for whatever reason; if it was the first, the next of its line begins to age."""
@@ -176,7 +183,8 @@ class Room:
     def _become_first(self, entry: Entry, now_s: float) -> None:
         ticket = entry.ticket
         patience_s = self.policy.patience_s[ticket.priority]
-        entry.due_s = now_s + patience_s + min(patience_s, self.accounts[ticket.priority].lead_s(entry.account))
+        due_s = now_s + patience_s + min(patience_s, self.accounts[ticket.priority].lead_s(entry.account))
+        entry.due_s = min(entry.due_s, due_s)  # one that was raised to this class may have been due sooner
         entry.bound_base_s = entry.due_s - self.lost_s
         self._file(entry)
 

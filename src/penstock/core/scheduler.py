@@ -19,6 +19,7 @@ from collections.abc import Iterator
 
 from penstock.core.actions import Action, Refuse, WakeAt
 from penstock.core.admission import Desk
+from penstock.core.commands import Command, Operator
 from penstock.core.explain import NOT_WAITING, OUTSIDE_THE_BOUND, Obstacle, Wait, WaitReason, estimate_s, obstacle_of
 from penstock.core.fleet import COMING, IN_USE, Fleet
 from penstock.core.lines import Entry, Room
@@ -43,6 +44,7 @@ class Scheduler:
         self._fleet = Fleet(plan, self._room, self._swaps, self.replicas, self._wishes)
         self._promise = Promise(self._room)
         self._faults: dict[str, str] = {}  # why a model could never be served; empty if it can
+        self._operator = Operator(self._room, self._desk, self._fleet, self.replicas, self._wishes, self._faults)
         self._wake_s = math.inf  # the WakeAt that is pending
         self._adopt(plan)
 
@@ -130,51 +132,12 @@ class Scheduler:
         """Time has passed, and nothing else."""
         return self._settle(now_s)
 
-    # The operator's commands. What they cost others is outside the bound.
+    # What the operator wants.
 
-    def load(self, model: str, now_s: float) -> list[Action]:
-        """Load it as if somebody who is due waited for it; also out of a failure's pause."""
-        replica = self.replicas[model]
-        self._fleet.revive(replica, now_s)
-        self._wishes.unloads.discard(model)
-        if replica.phase not in IN_USE and not self._faults.get(model):
-            self._wishes.loads.setdefault(model, now_s)
-        return self._obey(now_s)
-
-    def unload(self, model: str, now_s: float) -> list[Action]:
-        """Let it finish what it runs, then stop it; it is no longer pinned. Who waits has it loaded again."""
-        replica = self.replicas[model]
-        self._wishes.pinned.discard(model)
-        self._wishes.loads.pop(model, None)
-        if replica.model.is_launched and replica.phase in IN_USE:
-            self._wishes.unloads.add(model)
-        return self._obey(now_s)
-
-    def pin(self, model: str, now_s: float) -> list[Action]:
-        """Load it, keep it, and start it again at once if it dies."""
-        if self.replicas[model].model.is_launched:
-            self._wishes.pinned.add(model)
-        return self._obey(now_s)
-
-    def unpin(self, model: str, now_s: float) -> list[Action]:
-        self._wishes.pinned.discard(model)
-        return self._obey(now_s)
-
-    def pause(self, model: str, now_s: float) -> list[Action]:
-        """Admit and load nothing for it; what runs goes on, what waits keeps its place."""
-        self._wishes.paused.add(model)
-        return self._obey(now_s)
-
-    def resume(self, model: str, now_s: float) -> list[Action]:
-        self._wishes.paused.discard(model)
-        return self._obey(now_s)
-
-    def reset(self, model: str, now_s: float) -> list[Action]:
-        """Forget its failed starts."""
-        replica = self.replicas[model]
-        replica.failures, replica.failure = 0, ""
-        self._fleet.revive(replica, now_s)
-        return self._obey(now_s)
+    def command(self, command: Command, now_s: float) -> list[Action]:
+        """A wish; what each does is said in commands.py. What it costs others is outside the bound."""
+        refused = self._operator.obey(command, now_s)
+        return [*refused, *self._obey(now_s)]
 
     def configure(self, plan: Plan, now_s: float) -> list[Action]:
         """Another plan. Replicas of models that stay are kept; those of others drain and stop."""
@@ -217,6 +180,14 @@ class Scheduler:
     def waiting(self) -> Iterator[Ticket]:
         """Everyone who waits, in the order of service as it looks now. Take what you need before the next fact."""
         return (entry.ticket for entry in in_order(self._room))
+
+    @property
+    def paused(self) -> frozenset[str]:
+        return frozenset(self._wishes.paused)
+
+    @property
+    def pinned(self) -> frozenset[str]:
+        return frozenset(self._wishes.pinned)
 
     def waiting_count(self, model: str | None = None) -> int:
         return len(self._room.entries) if model is None else self._room.queues[model].count
@@ -297,5 +268,6 @@ class Scheduler:
     def _judge(self) -> None:
         """Which models could never be served as things are, and what can be promised to the others."""
         pinned = frozenset(self._wishes.pinned)
-        self._faults = {model.name: self.plan.fault(model, pinned) for model in self.plan.models}
+        self._faults.clear()
+        self._faults |= {model.name: self.plan.fault(model, pinned) for model in self.plan.models}
         self._promise.judge(self.plan)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Protocol
 
 from penstock.core.actions import Action, Admit, Cancel, Refuse, Start, Stop, WakeAt
+from penstock.core.commands import Command
 from penstock.core.model import Replica, Ticket
 from penstock.core.scheduler import Scheduler, Wait
 from penstock.errors import GatewayError, ShuttingDown
@@ -104,14 +105,27 @@ class Dispatcher:
 
     # For operators.
 
-    def load(self, model: str) -> None:
-        self._act(self._scheduler.load(model, self._clock()))
+    def begin(self) -> None:
+        """Do what needs nobody's asking: pinned models are loaded."""
+        self._act(self._scheduler.tick(self._clock()))
 
-    def unload(self, model: str) -> None:
-        self._act(self._scheduler.unload(model, self._clock()))
+    def command(self, command: Command) -> int:
+        """Carry it out, at once; gives how many calls were turned away by it."""
+        actions = self._scheduler.command(command, self._clock())
+        self._act(actions)
+        return sum(isinstance(action, Refuse) for action in actions)
 
-    def reset(self, model: str) -> None:
-        self._act(self._scheduler.reset(model, self._clock()))
+    @property
+    def paused(self) -> frozenset[str]:
+        return self._scheduler.paused
+
+    @property
+    def pinned(self) -> frozenset[str]:
+        return self._scheduler.pinned
+
+    def waiting(self) -> Iterator[Ticket]:
+        """In the order of service as it looks now. Take what you need before the next fact."""
+        return self._scheduler.waiting()
 
     @property
     def replicas(self) -> dict[str, Replica]:

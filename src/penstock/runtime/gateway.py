@@ -22,6 +22,7 @@ from uvicorn.server import ServerState
 from penstock import __version__
 from penstock.config.plan import plan
 from penstock.config.schema import Settings
+from penstock.core.commands import Load
 from penstock.core.message import Head
 from penstock.core.priority import Thresholds
 from penstock.core.scheduler import Scheduler
@@ -144,8 +145,9 @@ class Gateway:
                 self.bookkeeping.start()
                 sweeper = self._tasks.create_task(self._sweep())
                 await self._listen(sockets)
+                self.dispatcher.begin()
                 for name in self._preloaded():
-                    self.dispatcher.load(name)
+                    self.dispatcher.command(Load(name))
                 gc.collect()
                 gc.freeze()  # what lives as long as the program need not be looked at again
                 on_listening(self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi.responses import Response
 from pydantic import BaseModel
 
+from penstock.core.commands import Load, Reset, Unload
 from penstock.runtime.gateway import Gateway
 from penstock.web.answers import json_answer
 
@@ -23,19 +24,19 @@ class Control:
 
     async def load(self, body: ModelName) -> Response:
         model = self._resolve(body)
-        self._gateway.dispatcher.load(model)
+        self._gateway.dispatcher.command(Load(model))
         return self._phase(model)
 
     async def unload(self, body: ModelName) -> Response:
         """Calls in flight finish first."""
         model = self._resolve(body)
-        self._gateway.dispatcher.unload(model)
+        self._gateway.dispatcher.command(Unload(model))
         return self._phase(model)
 
     async def reset(self, body: ModelName) -> Response:
         """Forget that it failed."""
         model = self._resolve(body)
-        self._gateway.dispatcher.reset(model)
+        self._gateway.dispatcher.command(Reset(model))
         return self._phase(model)
 
     def _resolve(self, body: ModelName) -> str:
