@@ -10,6 +10,7 @@ import shlex
 import statistics
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,6 +67,11 @@ async def test_twenty_first_requests_at_once_start_one_engine(program: Program) 
     assert (await program.seen("crowd"))["busy_max"] <= 8
     records = await program.closed_records({id_of(answer) for answer in answers})
     assert all(record.outcome == "completed" and record.waited_for_load for record in records)
+    for record in records:
+        assert 0 < (record.enqueued_s or 0) < (record.engine_ready_s or 0) <= (record.admitted_s or 0)
+    assert Counter(record.caused_load for record in records) == {True: 1, False: 19}
+    later = await program.record(await program.chat("crowd"))
+    assert (later.waited_for_load, later.engine_ready_s, later.wait_reasons) == (False, None, {})
 
 
 @in_loop

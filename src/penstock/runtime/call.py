@@ -30,6 +30,7 @@ class EngineView(Protocol):
     """A replica as a call needs it: where to connect, and what it last printed."""
 
     pool: Pool | None
+    ready_at_s: float | None
 
     async def is_ending(self, pool: Pool | None) -> bool: ...
     def log_tail(self) -> str: ...
@@ -170,6 +171,9 @@ class Call:
         self._has_slot = True
         if self.phase is CallPhase.QUEUED:
             self.note_wait()
+            ready_at_s = self.context.engines[replica_id].ready_at_s
+            if record.waited_for_load and ready_at_s is not None:
+                record.engine_ready_s = ready_at_s - self.opened_s
         else:
             record.waited_for_load = False
         self.phase = CallPhase.SENT

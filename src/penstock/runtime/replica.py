@@ -59,6 +59,7 @@ class RemoteEngine:
         self.pool: Pool | None = Pool(address, outbox)
         self.pid: int | None = None
         self.load_s: float | None = None
+        self.ready_at_s: float | None = None
         self.reports: Reports | None = None
 
     def start(self, generation: int) -> None:
@@ -84,6 +85,7 @@ class ReplicaLife:
         self.pool: Pool | None = None  # connections to it; None = it is not up
         self.pid: int | None = None
         self.load_s: float | None = None  # how long its last load took
+        self.ready_at_s: float | None = None  # when that was over; monotonic
         self._outbox = outbox
         self._tasks = tasks
         self._running: Running | None = None
@@ -132,7 +134,8 @@ class ReplicaLife:
                 await self._end(running, exited)
                 self._report_failure(generation, failure, is_asked=stop_asked.is_set())
                 return
-            self.load_s = time.monotonic() - began_s
+            self.ready_at_s = time.monotonic()
+            self.load_s = self.ready_at_s - began_s
             if self.recipe.asks_slots and (slots := await _slots_of(pool)) is not None:
                 self.reports.engine_slots(self.id, slots)
             self.pool = pool
