@@ -158,8 +158,12 @@ async def test_an_answer_lost_because_we_cut_the_connection_is_not_written() -> 
 @on_uvloop
 async def test_a_client_that_asks_and_never_reads_is_not_answered_into_memory() -> None:
     async with edge() as world, caller(world) as client:
+        await client.send(post("/hot"))
+        await client.read_until(b"/hot 0")
+        for transport in (client.writer.transport, world.connection.transport):
+            for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, buffer, 65536)
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         flood = get("/hot/forbidden") * 200
         client.writer.write(flood * 500)
         await world.exchange(200)
