@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from copy import copy
+from functools import lru_cache
 
 from penstock.core import setdsl
 from penstock.core.model import Model
@@ -17,6 +18,9 @@ from penstock.core.setsearch import Node, Search, all_of, leaf, one_of
 
 MAX_CHOICES = 200
 """That a set may leave open at once: it bounds what an answer costs."""
+
+REMEMBERED = 4096
+"""Answers of each kind: the scheduler asks the same few questions at every fact."""
 
 
 class Matrix:
@@ -91,6 +95,8 @@ class MatrixResidency(Residency):
         self._matrix, self._memory = matrix, memory
         self._models = {model.name: model for model in models}
         self._unmeasured = frozenset(name for name, model in self._models.items() if model.footprint is None)
+        self._is_allowed = lru_cache(REMEMBERED)(self._holds)
+        self._leaving = lru_cache(REMEMBERED)(self._cheapest)
 
     def fits(self, names: Collection[str]) -> bool:
         names = frozenset(names)
@@ -111,11 +117,14 @@ class MatrixResidency(Residency):
 
         Of several that cost the same: what the earlier set says, and within a set the earlier alternatives.
         """
+        return self._leaving(target, frozenset(residents), frozenset(staying))
+
+    def _cheapest(self, target: str, residents: frozenset[str], staying: frozenset[str]) -> frozenset[str] | None:
         if target in residents:
             return frozenset()
         bits, musts = self._matrix.bits, {target, *staying}
         if not musts <= bits.keys():
-            return None if staying else frozenset(residents)
+            return None if staying else residents
         prices = {bits[name]: self._evict_cost(name) for name in residents if name in bits and name not in musts}
         beyond = sum(prices.values()) + 1
         prices |= {bits[name]: beyond for name in musts}
@@ -140,7 +149,7 @@ class MatrixResidency(Residency):
     def _evict_cost(self, name: str) -> int:
         return self._models[name].evict_cost if name in self._models else 1
 
-    def _is_allowed(self, names: frozenset[str]) -> bool:
+    def _holds(self, names: frozenset[str]) -> bool:
         bits = self._matrix.bits
         if len(names) < 2:
             return True
