@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import contextlib
 import os
 import shlex
 import signal
@@ -98,7 +99,8 @@ class Program:
         self.process.stdout.close()
         self._log.close()
         for pid in self.processes():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     # The process.
 
