@@ -156,6 +156,21 @@ class Cancelled(GatewayError):
     status, code, outcome, is_retry_useful = 503, "cancelled", "cancelled_queued", False
 
 
+class CancelledRunning(GatewayError):
+    """The request was cancelled by the operator while the engine of `{model}` worked on it."""
+
+    status, code, outcome, is_retry_useful = 503, "cancelled", "cancelled_running", False
+
+
+# What an operator asked for is not there.
+
+
+class NoSuchCall(GatewayError):
+    """No call `{id}` {state}."""
+
+    status, code, outcome, is_retry_useful = 404, "call_not_found", "rejected_invalid", False
+
+
 # The engine failed.
 
 

@@ -358,6 +358,15 @@ def test_a_server_that_is_simply_there_is_always_ready_and_never_stopped() -> No
     assert sched.arrive(ticket("t0", "far"), 101.0) == []  # told twice
 
 
+def test_another_plan_changes_only_the_pins_that_it_changes() -> None:
+    sched = scheduler(model("a", 10, is_pinned=True), model("b", 10), model("c", 10), model("d", 10, is_pinned=True))
+    sched.command(Unpin("a"), 0.0)
+    sched.command(Pin("b"), 0.0)
+    sched.command(Pause(frozenset("bd")), 0.0)
+    sched.configure(plan(model("a", 10, is_pinned=True), model("b", 10), model("c", 10, is_pinned=True)), 1.0)
+    assert (sched.pinned, sched.paused) == ({"b", "c"}, {"b"})
+
+
 def test_another_plan_keeps_the_replicas_of_models_that_stay() -> None:
     sched = resident(model("a", 40), model("b", 40), model("far", is_launched=False))
     sched.arrive(ticket("t1", "a"), 0.0)

@@ -14,6 +14,7 @@ from penstock.core.admission import Desk
 from penstock.core.fleet import IN_USE, Fleet
 from penstock.core.lines import Room
 from penstock.core.model import Priority, Replica
+from penstock.core.plan import Plan
 from penstock.core.swaps import Wishes
 from penstock.errors import Cancelled
 
@@ -99,6 +100,16 @@ class Operator:
     ) -> None:  # fmt: skip
         self._room, self._desk, self._fleet, self._replicas = room, desk, fleet, replicas
         self._wishes, self._faults = wishes, faults  # faults: why a model could never be served
+        self._planned = frozenset[str]()  # the models that the plan pins
+
+    def adopt(self, plan: Plan) -> None:
+        """Another plan: its changes count; what was wished since the last one and is in neither stays."""
+        planned, wishes = plan.pinned(), self._wishes
+        wishes.pinned = (wishes.pinned - (self._planned - planned)) | (planned - self._planned)
+        known = {model.name for model in plan.models}
+        wishes.pinned &= known
+        wishes.paused &= known
+        self._planned = planned
 
     def obey(self, command: Command, now_s: float) -> list[Refuse]:
         """Change what the command is about; gives who is turned away by it."""
@@ -151,11 +162,12 @@ class Operator:
         if entry is None or entry.ticket.priority is priority:
             return
         self._desk.drop(entry, now_s)
+        keeps_due = priority < entry.ticket.priority and (priority, entry.ticket.key) not in entry.queue.lines
         moved = replace(
             entry,  # a new one: the old may still stand in a heap, where it counts as gone
             ticket=replace(entry.ticket, priority=priority),
             account=self._room.accounts[priority].join(entry.ticket.key),
-            due_s=entry.due_s if priority < entry.ticket.priority else math.inf,
+            due_s=entry.due_s if keeps_due else math.inf,
             is_waiting=True,
         )
         self._room.add(moved, now_s)

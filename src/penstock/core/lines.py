@@ -184,8 +184,8 @@ class Room:
         ticket = entry.ticket
         patience_s = self.policy.patience_s[ticket.priority]
         due_s = now_s + patience_s + min(patience_s, self.accounts[ticket.priority].lead_s(entry.account))
-        entry.due_s = min(entry.due_s, due_s)  # one that was raised to this class may have been due sooner
-        entry.bound_base_s = entry.due_s - self.lost_s
+        if due_s < entry.due_s:  # who was raised to this class may have been due sooner
+            entry.due_s, entry.bound_base_s = due_s, due_s - self.lost_s
         self._file(entry)
 
     def _file(self, entry: Entry) -> None:

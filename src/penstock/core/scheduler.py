@@ -260,7 +260,7 @@ class Scheduler:
         """Make the world as the plan says, as far as that can be done at once."""
         self.plan, self._room.policy = plan, plan.policy
         self._swaps.adopt(plan)
-        self._wishes.pinned = set(plan.pinned())
+        self._operator.adopt(plan)
         self._fleet.adopt(plan)
         self._desk.adopt(plan)
         self._judge()

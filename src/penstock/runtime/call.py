@@ -45,6 +45,9 @@ class Interruptible(Protocol):
     def check_limits(self, now_s: float) -> None: ...
     def interrupt(self) -> None: ...
 
+    def cancel(self) -> bool:
+        """The operator takes it away from its engine. False = no engine works on it."""
+
 
 @dataclass(frozen=True, slots=True)
 class CallLimits:

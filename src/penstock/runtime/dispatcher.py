@@ -109,11 +109,16 @@ class Dispatcher:
         """Do what needs nobody's asking: pinned models are loaded."""
         self._act(self._scheduler.tick(self._clock()))
 
-    def command(self, command: Command) -> int:
-        """Carry it out, at once; gives how many calls were turned away by it."""
-        actions = self._scheduler.command(command, self._clock())
-        self._act(actions)
-        return sum(isinstance(action, Refuse) for action in actions)
+    def command(self, command: Command) -> None:
+        """Carry it out, at once."""
+        self._act(self._scheduler.command(command, self._clock()))
+        self.look()
+        self.on_change()
+
+    def look(self) -> None:
+        """See for which reasons calls wait now; called from time to time, in case no fact tells."""
+        if self._scheduler.waiting_count() or self.wait_clock.is_running:
+            self.wait_clock.look(self._clock())
 
     @property
     def paused(self) -> frozenset[str]:

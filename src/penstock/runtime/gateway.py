@@ -228,6 +228,7 @@ class Gateway:
                 open_call.check_limits(now_s)
             for connection in list(self.doors.connections):
                 connection.sweep(now_s)
+            self.dispatcher.look()
             self._journal.flush()  # a disk that refused may take again
             if self.context.active:
                 self.feed.changed()

@@ -63,6 +63,12 @@ class Live:
         """The oldest calls that wait or run."""
         return {each.call.record.id: call_view(each.call) for each in islice(self._context.active.values(), limit)}
 
+    def queue(self, model: str | None, limit: int) -> list[CallView]:
+        """The calls that wait, of a model or all, in the order of service as it looks now."""
+        dispatcher, active = self._context.dispatcher, self._context.active
+        waiting = (ticket.id for ticket in dispatcher.waiting() if model is None or ticket.model == model)
+        return [call_view(active[ticket_id].call) for ticket_id in islice(waiting, limit)]
+
     def counts(self) -> Counts:
         waiting = self._context.dispatcher.waiting_count()
         running = sum(len(replica.running) for replica in self._context.dispatcher.replicas.values())
@@ -101,4 +107,6 @@ class Live:
             load_s=engine.load_s,
             pid=engine.pid,
             unlisted=settings.unlisted,
+            is_paused=model.name in self._context.dispatcher.paused,
+            is_pinned=model.name in self._context.dispatcher.pinned,
         )

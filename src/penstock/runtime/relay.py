@@ -266,6 +266,13 @@ class Relay:
             self._client.abort()
             self.call.close(Outcome.INTERRUPTED)
 
+    def cancel(self) -> bool:
+        if self._connection is None and self._connecting is None:
+            return False  # it is being read, waits, or the engine has done its part
+        self._let_go()
+        self._fail(errors.CancelledRunning(model=self._target.model))
+        return True
+
     # Ends.
 
     def _refuse(self, error: errors.GatewayError) -> None:

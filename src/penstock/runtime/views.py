@@ -47,10 +47,12 @@ class ModelView(msgspec.Struct, frozen=True):
     load_s: float | None
     pid: int | None
     unlisted: bool
+    is_paused: bool
+    is_pinned: bool
 
 
 class CallView(msgspec.Struct, frozen=True):
-    """A call that waits or runs. received_at, admitted_at: epoch seconds."""
+    """A call that waits or runs. received_at, admitted_at, wait_until: epoch seconds."""
 
     id: str
     model: str | None
@@ -65,6 +67,7 @@ class CallView(msgspec.Struct, frozen=True):
     position: int | None
     wait_reason: str | None
     wait_for: str | None
+    wait_until: float | None
     estimate_s: float | None
     bound_s: float | None
     response_bytes: int
@@ -106,10 +109,15 @@ def call_view(call: Call) -> CallView:
         position=None if wait is None else wait.position,
         wait_reason=None if wait is None else wait.reason.value,
         wait_for=None if wait is None else wait.wait_for,
+        wait_until=None if wait is None else _epoch_s(call, wait.wait_until_s),
         estimate_s=None if wait is None else wait.estimate_s,
         bound_s=None if wait is None else wait.bound_s,
         response_bytes=record.response_bytes or 0,
     )
+
+
+def _epoch_s(call: Call, monotonic_s: float | None) -> float | None:
+    return None if monotonic_s is None else call.record.received_at + monotonic_s - call.opened_s
 
 
 def record_view(record: CallRecord) -> dict[str, Any]:

@@ -31,8 +31,11 @@ class WaitClock:
         `model`: somebody has begun to wait for it, so that its reason must be known from now on.
         """
         is_new = model is not None and model not in self._reasons
-        if not is_new and now_s - self._looked_s < LOOK_EVERY_S and self._scheduler.waiting_count():
-            return
+        if is_new or now_s - self._looked_s >= LOOK_EVERY_S or not self._scheduler.waiting_count():
+            self.look(now_s)
+
+    def look(self, now_s: float) -> None:
+        """The same, however short the time since the last look."""
         for name, reason in self._reasons.items():
             totals = self._totals.setdefault(name, {})
             totals[reason] = totals.get(reason, 0.0) + now_s - self._looked_s

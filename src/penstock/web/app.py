@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from penstock import __version__
-from penstock.errors import GatewayError
+from penstock.errors import BadRequest, GatewayError
 from penstock.runtime.gateway import Gateway
 from penstock.web.control import Control
 from penstock.web.door import App, Door, error_body
@@ -44,12 +45,19 @@ def create_app(gateway: Gateway) -> App:
     app.get("/api/v1/state")(live.state)
     app.get("/api/v1/models")(live.models)
     app.get("/api/v1/calls")(live.calls)
+    app.get("/api/v1/queue")(live.queue)
     app.get("/api/v1/models/log")(live.log)
 
     # For the operator: what to do.
     app.post("/api/v1/models/load", status_code=202)(control.load)
     app.post("/api/v1/models/unload", status_code=202)(control.unload)
+    app.post("/api/v1/models/pin", status_code=202)(control.pin)
+    app.post("/api/v1/models/unpin", status_code=202)(control.unpin)
     app.post("/api/v1/models/reset", status_code=202)(control.reset)
+    app.post("/api/v1/models/pause")(control.pause)
+    app.post("/api/v1/models/resume")(control.resume)
+    app.post("/api/v1/calls/cancel")(control.cancel)
+    app.post("/api/v1/calls/priority")(control.priority)
 
     # The page.
     app.get("/", include_in_schema=False)(_page)
@@ -59,6 +67,7 @@ def create_app(gateway: Gateway) -> App:
 
     app.add_exception_handler(HTTPException, _say_http)  # type: ignore[arg-type]
     app.add_exception_handler(GatewayError, _say_refusal)  # type: ignore[arg-type]
+    app.add_exception_handler(RequestValidationError, _say_invalid)  # type: ignore[arg-type]
     context = gateway.context
     return Door(
         app,
@@ -90,6 +99,12 @@ async def _say_http(request: Request, exc: HTTPException) -> Response:
     message = f"{request.method} {request.url.path}: {exc.detail}."
     code = {404: "not_found", 405: "method_not_allowed"}.get(exc.status_code, "bad_request")
     return Response(error_body(message, code), exc.status_code, exc.headers, "application/json")
+
+
+async def _say_invalid(request: Request, exc: RequestValidationError) -> Response:
+    """A body or a query that is not as it should be: where, and why."""
+    faults = [f"`{'.'.join(map(str, fault['loc'][1:])) or 'body'}`: {fault['msg']}" for fault in exc.errors()]
+    return await _say_refusal(request, BadRequest(reason="; ".join(faults)))
 
 
 async def _say_refusal(request: Request, exc: GatewayError) -> Response:

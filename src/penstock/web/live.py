@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import Request
+from typing import Annotated
+
+from fastapi import Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from penstock import __version__
@@ -53,6 +55,12 @@ class LiveRoutes:
     async def calls(self) -> Response:
         """The calls that wait or run, oldest first; at most 10 000."""
         return json_answer(list(self._gateway.live.calls(10_000).values()))
+
+    async def queue(self, model: str | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 200) -> Response:
+        """The calls that wait, of a model or all, in the order of service as it looks now; and how many there are."""
+        name = None if model is None else self._gateway.context.catalog.resolve(model).model
+        waiting = self._gateway.dispatcher.waiting_count(name)
+        return json_answer({"waiting": waiting, "calls": self._gateway.live.queue(name, limit)})
 
     async def log(self, model: str) -> Response:
         """The last lines that a model's engine printed."""
