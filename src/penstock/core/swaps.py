@@ -217,7 +217,12 @@ class Swaps:
             return None
         costs = {name: self._cost(name, target) for name in able}
         ranked = sorted(able, key=lambda name: (costs[name], self.loaded_s.get(name, 0.0), name))
-        return cheapest_victims(ranked, [costs[name] for name in ranked], lambda gone: self._has_room(target, gone))
+        best = cheapest_victims(ranked, [costs[name] for name in ranked], lambda gone: self._has_room(target, gone))
+        own = self._residency.evict_for(target, self._future, self._future - able)
+        if best is None or own is None or not self._has_room(target, own):
+            return best
+        regret, least = (sum([costs[name] for name in names]) for names in (own, best))
+        return own if regret <= least + EPSILON else best
 
     def _may_leave(self, name: str, target: str) -> bool:
         is_there = self._replicas[name].phase in (Phase.READY, Phase.DRAINING)
@@ -254,7 +259,7 @@ class Swaps:
             rates = [queue.demand(priority, self._now_s, policy.demand_memory_s) for priority in range(3)]
             demand = self._demands[name] = sum([rate * policy.weight[i] for i, rate in enumerate(rates)])
         drain_s = len(self._replicas[name].running) * self._room.service_s(queue)
-        return demand * away_s * away_s / 2 + queue.weight * away_s + drain_s
+        return queue.model.evict_cost * (demand * away_s * away_s / 2 + queue.weight * away_s + drain_s)
 
     def _could_start(self, name: str, victims: frozenset[str]) -> bool:
         """Would its pool let one of its requests run, with the victims drained and the overdue calls ended?"""
