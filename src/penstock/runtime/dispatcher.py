@@ -68,6 +68,7 @@ class Dispatcher:
                 waiter.admitted(action.replica_id, ticket.arrived_s)
                 return False
         self._waiters[ticket.id] = waiter
+        self.on_change()
         self._act(actions)
         return any(isinstance(action, Start | Stop) for action in actions)
 
