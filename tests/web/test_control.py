@@ -45,7 +45,7 @@ async def waiting(
 ) -> AsyncIterator[list[asyncio.Task[Answer]]]:
     """So many calls that wait one behind the other, behind one that keeps the slot until the end."""
     holder = await held(program, model)
-    calls = []
+    calls: list[asyncio.Task[Answer]] = []
     for _ in range(count):
         calls.append(asyncio.create_task(program.chat(model, headers=headers)))
         await program.until_waiting(len(calls))
@@ -57,8 +57,8 @@ async def waiting(
         await asyncio.gather(holder, *calls)
 
 
-async def queue(program: Program, query: str = "") -> list[dict[str, Any]]:
-    return list((await program.get(f"/api/v1/queue{query}")).json()["calls"])
+async def queue(program: Program, query: str = "") -> Any:
+    return (await program.get(f"/api/v1/queue{query}")).json()["calls"]
 
 
 async def command(program: Program, path: str, **body: object) -> Any:

@@ -28,6 +28,11 @@ class GatewayClient:
         """The JSON that a path answers. Raises NotReachable, Refused."""
         return self._ask(urllib.request.Request(self._url + path))
 
+    def post(self, path: str, body: dict[str, object]) -> Any:
+        """The JSON that a command is answered with. Raises NotReachable, Refused."""
+        headers = {"Content-Type": "application/json"}
+        return self._ask(urllib.request.Request(self._url + path, json.dumps(body).encode("utf-8"), headers))
+
     def _ask(self, request: urllib.request.Request) -> Any:
         if self._key:
             request.add_header("Authorization", f"Bearer {self._key}")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
 import typer
 
 from penstock import __version__
+
+if TYPE_CHECKING:
+    from penstock.cli.client import GatewayClient
 
 app = typer.Typer(
     name="penstock",
@@ -25,7 +31,17 @@ Key = Annotated[str | None, typer.Option(envvar="PENSTOCK_KEY", help="A key of t
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Upstream = Annotated[str | None, typer.Option(help="Where the LiteLLM of a LiteLLM file answers.")]
 Format = Annotated[str | None, typer.Option(help="The file's format, if its content does not tell.")]
+OneModel = Annotated[str | None, typer.Argument(help="A model's name or alias.")]
+All = Annotated[bool, typer.Option("--all", help="All models.")]
 URL = "http://127.0.0.1:8080"
+
+
+class Class(enum.StrEnum):
+    """The classes in which calls wait."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
 
 
 @app.command()
@@ -82,6 +98,96 @@ def ps(url: Url = URL, key: Key = None, as_json: Json = False) -> None:
 
 
 @app.command()
+def queue(model: OneModel = None, url: Url = URL, key: Key = None, as_json: Json = False) -> None:
+    """List the calls that wait, in the order in which they will be served."""
+    from penstock.cli import tables
+
+    found = _get(url, key, "/api/v1/queue?limit=1000" + (f"&model={quote(model)}" if model else ""))
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    tables.show_table(
+        ("CALL", "MODEL", "PLACE", "KEY", "PRIORITY", "AGE", "WAITS FOR", "STARTS IN", "AT MOST"),
+        map(tables.waiting_row, found["calls"]),
+    )
+    if (more := found["waiting"] - len(found["calls"])) > 0:
+        print(f"and {more} more")
+
+
+@app.command()
+def cancel(
+    call: Annotated[str | None, typer.Argument(help="The id of a call.")] = None,
+    of_key: Annotated[str | None, typer.Option(help="All calls of a key: its name or fingerprint.")] = None,
+    model: Annotated[str | None, typer.Option(help="All calls of a model.")] = None,
+    all: Annotated[bool, typer.Option("--all", help="All calls.")] = False,  # noqa: A002
+    running: Annotated[bool, typer.Option("--running", help="Also those that an engine works on.")] = False,
+    url: Url = URL,
+    key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """Turn away calls that wait."""
+    chosen = {"id": call, "key": of_key, "model": model}
+    body: dict[str, object] = {name: value for name, value in chosen.items() if value is not None}
+    if not body and not all:
+        raise typer.BadParameter("name a call, --of-key, --model or --all")
+    _post(url, key, "/api/v1/calls/cancel", {**body, "all": all, "running": running}, as_json=as_json)
+
+
+@app.command()
+def priority(call: str, to: Class, url: Url = URL, key: Key = None, as_json: Json = False) -> None:
+    """Let a call that waits wait in another class."""
+    _post(url, key, "/api/v1/calls/priority", {"id": call, "priority": to.value}, as_json=as_json)
+
+
+@app.command()
+def load(model: str, url: Url = URL, key: Key = None, as_json: Json = False) -> None:
+    """Load a model as if somebody waited for it."""
+    _post(url, key, "/api/v1/models/load", {"model": model}, as_json=as_json)
+
+
+@app.command()
+def unload(model: str, url: Url = URL, key: Key = None, as_json: Json = False) -> None:
+    """Stop a model once its running calls are done."""
+    _post(url, key, "/api/v1/models/unload", {"model": model}, as_json=as_json)
+
+
+@app.command()
+def pin(model: str, url: Url = URL, key: Key = None, as_json: Json = False) -> None:
+    """Load a model and keep it loaded."""
+    _post(url, key, "/api/v1/models/pin", {"model": model}, as_json=as_json)
+
+
+@app.command()
+def unpin(model: str, url: Url = URL, key: Key = None, as_json: Json = False) -> None:
+    """Let a model be stopped for others again."""
+    _post(url, key, "/api/v1/models/unpin", {"model": model}, as_json=as_json)
+
+
+@app.command()
+def pause(
+    model: OneModel = None,
+    all: All = False,
+    url: Url = URL,
+    key: Key = None,
+    as_json: Json = False,  # noqa: A002
+) -> None:
+    """Keep calls waiting: of a model, or all. What runs goes on."""
+    _post(url, key, "/api/v1/models/pause", _one_or_all(model, everything=all), as_json=as_json)
+
+
+@app.command()
+def resume(
+    model: OneModel = None,
+    all: All = False,
+    url: Url = URL,
+    key: Key = None,
+    as_json: Json = False,  # noqa: A002
+) -> None:
+    """End a pause."""
+    _post(url, key, "/api/v1/models/resume", _one_or_all(model, everything=all), as_json=as_json)
+
+
+@app.command()
 def simulate(
     scenarios: Annotated[
         list[str] | None, typer.Argument(help="Scenario files, or names of shipped ones; none = all shipped ones.")
@@ -110,11 +216,29 @@ def version() -> None:
     print(__version__)
 
 
+def _one_or_all(model: str | None, *, everything: bool) -> dict[str, object]:
+    if (model is None) is not everything:
+        raise typer.BadParameter("name a model or --all, and not both")
+    return {"all": True} if model is None else {"model": model}
+
+
 def _get(url: str, key: str | None, path: str) -> Any:
+    return _ask(url, key, lambda client: client.get(path))
+
+
+def _post(url: str, key: str | None, path: str, body: dict[str, object], *, as_json: bool) -> None:
+    """Give a command and say what the gateway answered."""
+    from penstock.cli import said
+
+    answer = _ask(url, key, lambda client: client.post(path, body))
+    print(json.dumps(answer, indent=2) if as_json else said.in_words(answer))
+
+
+def _ask(url: str, key: str | None, ask: Callable[[GatewayClient], Any]) -> Any:
     from penstock.cli.client import NOT_REACHABLE, GatewayClient, NotReachable, Refused
 
     try:
-        return GatewayClient(url, key).get(path)
+        return ask(GatewayClient(url, key))
     except NotReachable as exc:
         print(f"penstock: {exc}", file=sys.stderr)
         raise typer.Exit(NOT_REACHABLE) from exc

@@ -46,6 +46,21 @@ def call_row(call: dict[str, Any]) -> list[str]:
     ]
 
 
+def waiting_row(call: dict[str, Any]) -> list[str]:
+    why = call["wait_reason"] or ""
+    return [
+        call["id"],
+        call["model"] or UNKNOWN,
+        str(call["position"]),
+        call["key"] or UNKNOWN,
+        call["priority"],
+        _span(time.time() - call["received_at"]),
+        f"{why} {call['wait_for'] or ''}".strip(),
+        UNKNOWN if call["estimate_s"] is None else _span(call["estimate_s"]),
+        UNKNOWN if call["bound_s"] is None else _span(call["bound_s"]),
+    ]
+
+
 def _span(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
