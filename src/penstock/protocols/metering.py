@@ -153,8 +153,8 @@ class StreamMeter:
         return self._reader.failure
 
     def feed(self, data: bytes) -> bytes:
-        whole = self._splitter.feed(data)
-        hides = self._hides_usage_chunk
+        splitter, hides = self._splitter, self._hides_usage_chunk
+        whole = data if data.endswith(b"\n\n") and not splitter.held else splitter.feed(data)
         # Between the first token and the end, events say nothing that a record keeps. A name in quotes cannot
         # stand inside a JSON string, where its quotes would be escaped.
         if b"{" not in whole or (

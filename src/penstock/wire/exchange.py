@@ -56,3 +56,29 @@ class Client(Protocol):
 
     def abort(self) -> None:
         """Cut the connection: the only honest way to say that an answer already begun will not be completed."""
+
+
+class Incoming:
+    """A hot request whose bytes are arriving, that waits behind another, or that is being served."""
+
+    __slots__ = ("body", "exchange", "handler", "head", "is_too_large", "is_whole", "keeps_alive")
+
+    def __init__(self, head: Head, handler: HotHandler, keeps_alive: bool, max_body_bytes: int) -> None:
+        length = head.fields.get(b"content-length")
+        self.head = head
+        self.handler = handler
+        self.keeps_alive = keeps_alive
+        self.is_too_large = length is not None and int(length) > max_body_bytes
+        self.exchange: Exchange | None = None
+        self.body: bytes | bytearray = b""
+        self.is_whole = False
+
+    @property
+    def has_body(self) -> bool:
+        return b"content-length" in self.head.fields or b"transfer-encoding" in self.head.fields
+
+    @property
+    def waits_for_continue(self) -> bool:
+        head = self.head
+        is_asked = head.fields.get(b"expect", b"").lower() == b"100-continue" and head.http_version != "1.0"
+        return is_asked and self.has_body and not self.body

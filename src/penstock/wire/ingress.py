@@ -17,7 +17,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from penstock.core.message import Head, Headers, Reply
-from penstock.wire.exchange import Exchange, HotHandler
+from penstock.wire.exchange import HotHandler, Incoming
 from penstock.wire.outbox import Outbox
 from penstock.wire.reading import RequestReading
 from penstock.wire.reply import CONTINUE, ReplyWriter, malformed_reply
@@ -48,30 +48,6 @@ class Doors:
     max_connections: int
     malformed: int = 0  # requests that were not HTTP; a counter, because they are no calls
     connections: set[Ingress] = field(default_factory=set)
-
-
-class Incoming:
-    """A hot request whose bytes are arriving, that waits behind another, or that is being served."""
-
-    __slots__ = ("body", "exchange", "handler", "has_body", "head", "is_too_large", "is_whole", "keeps_alive")
-
-    def __init__(self, head: Head, handler: HotHandler, keeps_alive: bool, max_body_bytes: int) -> None:
-        fields = head.fields
-        length = fields.get(b"content-length")
-        self.head = head
-        self.handler = handler
-        self.keeps_alive = keeps_alive
-        self.has_body = length is not None or b"transfer-encoding" in fields
-        self.is_too_large = length is not None and int(length) > max_body_bytes
-        self.exchange: Exchange | None = None
-        self.body: bytes | bytearray = b""
-        self.is_whole = False
-
-    @property
-    def waits_for_continue(self) -> bool:
-        head = self.head
-        is_asked = head.fields.get(b"expect", b"").lower() == b"100-continue" and head.http_version != "1.0"
-        return is_asked and self.has_body and not self.body
 
 
 class Ingress(RequestReading):
@@ -306,7 +282,7 @@ class Ingress(RequestReading):
     def start_reply(self, status: int, headers: Headers, added: bytes, length: bytes | None) -> None:
         incoming = self._current
         assert incoming is not None, "an answer without a request"
-        if incoming.has_body and not incoming.is_whole:
+        if not incoming.is_whole and incoming.has_body:
             incoming.keeps_alive = False  # what is left of the body is never read
         self._writer.start(incoming, status, headers, added, length)
 

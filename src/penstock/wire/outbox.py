@@ -18,11 +18,11 @@ T = TypeVar("T")
 class Outbox:
     """The only way in which relayed bytes reach a socket."""
 
-    __slots__ = ("_after", "_before", "_closing", "_is_scheduled", "_loop", "_writes")
+    __slots__ = ("_after", "_before", "_call_soon", "_closing", "_is_scheduled", "_writes")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, before: Callable[[], object]) -> None:
         """`before` runs ahead of each turn's writes; it must not raise."""
-        self._loop = loop
+        self._call_soon = loop.call_soon
         self._before = before
         self._writes: list[tuple[asyncio.WriteTransport, bytes | bytearray]] = []
         self._after: list[tuple[Callable[[Any], None], Any]] = []  # each with its own kind of argument
@@ -32,7 +32,8 @@ class Outbox:
     def write(self, transport: asyncio.WriteTransport, data: bytes | bytearray) -> None:
         self._writes.append((transport, data))
         if not self._is_scheduled:
-            self._schedule()
+            self._is_scheduled = True
+            self._call_soon(self._flush)
 
     def close(self, transport: asyncio.WriteTransport) -> None:
         """Close it when this turn's writes are out."""
@@ -53,7 +54,7 @@ class Outbox:
 
     def _schedule(self) -> None:
         self._is_scheduled = True
-        self._loop.call_soon(self._flush)
+        self._call_soon(self._flush)
 
     def _flush(self) -> None:
         self._is_scheduled = False
@@ -68,7 +69,7 @@ class Outbox:
                 transport.close()
         if self._after:
             after, self._after = self._after, []
-            self._loop.call_soon(_run, after)
+            self._call_soon(_run, after)
 
 
 def _run(callbacks: list[tuple[Callable[[Any], None], Any]]) -> None:

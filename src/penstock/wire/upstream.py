@@ -172,20 +172,14 @@ class Connection(asyncio.Protocol):
         if status < 200 or self._is_complete or sink is None:
             return  # 100 Continue and 103 Early Hints announce; the answer follows
         self._keeps_alive = self._parser.should_keep_alive()
-        length, is_chunked = None, False
-        for name, value in headers:
-            size = len(name)
-            if size == 14:
-                if name.lower() == b"content-length":
-                    length = value
-            elif size == 17:
-                if name.lower() == b"transfer-encoding":
-                    is_chunked = True
-                    if value.lower() != b"chunked":
-                        self._fault = "its transfer coding is not `chunked`"
-                        return
-            elif size == 10 and value not in PLAIN_CONNECTION and name.lower() == b"connection":
-                headers = without_named(headers)
+        fields = {name.lower(): value for name, value in headers}
+        length = fields.get(b"content-length")
+        is_chunked = b"transfer-encoding" in fields
+        if is_chunked and fields[b"transfer-encoding"].lower() != b"chunked":
+            self._fault = "its transfer coding is not `chunked`"
+            return
+        if fields.get(b"connection", b"close") not in PLAIN_CONNECTION or len(fields) != len(headers):
+            headers = without_named(headers)
         self._closes_at_end = length is None and not is_chunked
         self._is_head_done = True
         self._is_in_body = not self._is_head_request
