@@ -308,4 +308,4 @@ def test_a_store_of_another_kind_is_refused_at_once(tmp_path: Path) -> None:
     argv = command(tmp_path, gateway_id="g", boot_id="b", store="mysql://somewhere")
     ended = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
-    assert "expected sqlite:///PATH" in ended.stderr
+    assert "expected sqlite:///PATH or postgresql://" in ended.stderr

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from penstock.core.record import CallRecord
 from penstock.store.base import Checkpoint, Store
+from penstock.store.postgres import PostgresStore
 from penstock.store.segments import BadLine
 from penstock.store.sqlite import SqliteStore
 from tests.store.some_calls import a_full_call, an_open_call, ended, rows
 
 HERE = Checkpoint("g", "00000001-b1.jsonl", 100)
 
-STORES: dict[str, Callable[[Path], Store]] = {"sqlite": lambda folder: SqliteStore(folder / "penstock.db")}
 
-
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=["sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    store = STORES[request.param](tmp_path)
+    store: Store
+    if request.param == "sqlite":
+        store = SqliteStore(tmp_path / "penstock.db")
+    else:
+        store = PostgresStore(request.getfixturevalue("postgres").new_database())
     store.prepare()
     yield store
     store.close()

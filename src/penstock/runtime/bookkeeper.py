@@ -237,10 +237,17 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _store(url: str | None, state_dir: Path) -> Store:
     if url is None:
         return SqliteStore(state_dir / "penstock.db")
-    scheme, _, path = url.partition(":///")
-    if scheme != "sqlite" or not path:
-        raise SystemExit(f"--store {url}: expected sqlite:///PATH")
-    return SqliteStore(Path(path))
+    scheme, _, place = url.partition("://")
+    if scheme == "sqlite" and len(place) > 1 and place.startswith("/"):
+        return SqliteStore(Path(place[1:]))
+    if scheme not in {"postgresql", "postgres"}:
+        raise SystemExit("--store: expected sqlite:///PATH or postgresql://USER@HOST/DATABASE")
+    from penstock.store.postgres import PostgresStore
+
+    try:
+        return PostgresStore(url)
+    except ModuleNotFoundError as exc:
+        raise SystemExit(f"--store: {exc}; PostgreSQL needs penstock[postgres]") from exc
 
 
 def _told(exc: StoreAway | OSError) -> str:

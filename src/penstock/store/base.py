@@ -1,4 +1,4 @@
-"""What every store of records promises; sqlite.py keeps the promise, and one conformance suite tests it."""
+"""What every store of records promises; sqlite.py and postgres.py keep it, and one conformance suite tests it."""
 
 from __future__ import annotations
 

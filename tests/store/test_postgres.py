@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine
+
+from penstock.store.base import Checkpoint, StoreAway
+from penstock.store.postgres import PostgresStore
+from penstock.store.schema import metadata
+from tests.store.postgres_server import Server
+from tests.store.some_calls import an_open_call, ended, rows
+
+HERE = Checkpoint("g", "s", 1)
+
+
+@pytest.fixture
+def url(postgres: Server) -> str:
+    return postgres.new_database()
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[PostgresStore]:
+    store = PostgresStore(url)
+    store.prepare()
+    yield store
+    store.close()
+
+
+def test_the_migrations_build_exactly_the_tables_of_the_schema(store: PostgresStore, url: str) -> None:
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        options: dict[str, object] = {"compare_type": True, "compare_server_default": True}
+        assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
+    engine.dispose()
+    assert store.count() == 0
+
+
+def test_gateways_that_start_together_make_the_tables_once(url: str) -> None:
+    stores = [PostgresStore(url) for _ in range(3)]
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(PostgresStore.prepare, stores))
+    stores[0].upsert(rows(an_open_call()), [], HERE)
+    for store in stores:
+        assert store.count() == 1
+        store.close()
+
+
+def test_a_connection_that_was_cut_is_made_anew_for_the_next_batch(postgres: Server, store: PostgresStore) -> None:
+    store.upsert(rows(an_open_call()), [], HERE)
+    ours = "application_name = 'penstock bookkeeper'"
+    postgres.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}")
+    with pytest.raises(StoreAway) as caught:
+        store.upsert(rows(ended(an_open_call())), [], dataclasses.replace(HERE, offset=2))
+    assert not caught.value.is_locked
+    assert store.checkpoints("g") == {"s": 1}
+    store.upsert(rows(ended(an_open_call())), [], dataclasses.replace(HERE, offset=2))
+    assert (store.count(), store.checkpoints("g")) == (1, {"s": 2})
+
+
+def test_a_table_that_somebody_else_has_locked_is_said_to_be_locked(store: PostgresStore, url: str) -> None:
+    engine = create_engine(url)
+    with engine.begin() as other:
+        other.exec_driver_sql("LOCK TABLE calls")
+        with pytest.raises(StoreAway) as caught:
+            store.upsert(rows(an_open_call()), [], HERE)
+        assert caught.value.is_locked
+    engine.dispose()
+    store.upsert(rows(an_open_call()), [], HERE)
+    assert store.count() == 1
+
+
+def test_text_that_this_database_cannot_hold_is_set_aside(store: PostgresStore) -> None:
+    call = an_open_call("nul")
+    call.path = "/a\0b"
+    assert store.upsert(rows(call, an_open_call("sound")), [], HERE) == 1
+    assert (store.count(), store.count_poisoned()) == (1, 1)
+
+
+def test_a_server_that_is_not_there_is_away() -> None:
+    store = PostgresStore("postgresql://nobody@/none?host=/nowhere")
+    with pytest.raises(StoreAway) as caught:
+        store.prepare()
+    assert not caught.value.is_locked
+    store.close()
