@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 Headers = list[tuple[bytes, bytes]]
 """Name and value as received; names compare without regard to case."""
@@ -76,4 +76,3 @@ class CallFacts:
     prompt_tokens: int = 0  # estimate from the size of what the model has to read
     priority: int | None = None  # as asked in the body; None = not asked or unreadable
     workload: str | None = None
-    members: list[str] = field(default_factory=list)  # top-level members that were changed

@@ -110,6 +110,8 @@ class Ingress(RequestReading):
         """Close when idle; otherwise after the answer that is under way."""
         if self._current is not None:
             self._current.keeps_alive = False
+        elif self.cycle is None or self.cycle.response_complete:
+            self.doors.outbox.close(self.transport)  # behind an answer of this very turn
         else:
             super().shutdown()
 
