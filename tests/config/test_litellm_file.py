@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock.config.plan import plan
-from penstock.config.schema import PoolSettings
+from penstock.config.schema import BreakerSettings, PoolSettings
 from penstock.config.values import ClientKey
 from tests.config.worlds import faults, read
 
@@ -63,7 +63,9 @@ def test_overlaats_keys_become_pools_and_costs() -> None:
           - {model_name: a, litellm_params: {max_parallel_requests: 4}, model_info: {overlaat_pool: gpu}}
           - {model_name: b, litellm_params: {max_parallel_requests: 2}, model_info: {overlaat_slot: swap}}
           - {model_name: c, litellm_params: {max_parallel_requests: 2}, model_info: {overlaat_max_prompt_tokens: 9}}
-          - {model_name: d, litellm_params: {}, model_info: {overlaat_cost: 0.25, overlaat_breaker: {fails: 2}}}
+          - model_name: d
+            litellm_params: {}
+            model_info: {overlaat_cost: 0.25, overlaat_breaker: {fails: 2, cooldown_s: 7}}
           - {model_name: e, litellm_params: {}}
         """,
         upstream=UPSTREAM,
@@ -78,9 +80,9 @@ def test_overlaats_keys_become_pools_and_costs() -> None:
         "default": PoolSettings(),
     }
     assert (models["c"].max_prompt_tokens, models["d"].cost) == (9, 0.25)
+    assert [models[name].breaker for name in "cd"] == [None, BreakerSettings(failures=2, pause=7.0)]
     assert [warning.key for warning in settings.warnings] == [
         "overlaat.pools.gpu.heavy_max",
-        "model_list[3].model_info.overlaat_breaker",
     ]
 
 

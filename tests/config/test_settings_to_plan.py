@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from penstock.config.plan import HOST_DEVICE, plan
+from penstock.config.schema import BreakerSettings
 from penstock.core.model import Model, Pool
 from tests.config.worlds import native
 
@@ -28,6 +29,26 @@ def test_a_plan_says_what_the_file_says() -> None:
     assert made.pools == (Pool("p", 2.0, is_exclusive=True),)
     assert (made.max_resident, made.max_waiting, made.policy.call_limit_s) == (3, 7, 600)
     assert made.policy.patience_s == (15.0, 90.0, 3600.0)
+
+
+def test_how_prompts_are_priced_can_be_said() -> None:
+    policy = plan(native("prompt_tiers: [[500, 1], [4000, 1.5]]\nprompt_beyond: 3"), host_memory_bytes=0).policy
+    assert (policy.prompt_tiers, policy.prompt_beyond) == (((500, 1.0), (4000, 1.5)), 3.0)
+    assert plan(native("prompt_tiers: []"), host_memory_bytes=0).policy.prompt_tiers == ()
+
+
+def test_a_breaker_is_the_files_unless_the_model_says_otherwise() -> None:
+    models = native("""
+        breaker: {failures: 2, pause: 5s}
+        models:
+          a: {upstream: "http://h"}
+          b: {upstream: "http://h", breaker: off}
+          c: {upstream: "http://h", breaker: {pause: 1s}}
+    """).models
+    assert models["a"].breaker == BreakerSettings(failures=2, pause=5.0)
+    assert models["b"].breaker is None
+    assert models["c"].breaker == BreakerSettings(pause=1.0)
+    assert native("breaker: off\nmodels: {a: {upstream: 'http://h'}}").models["a"].breaker is None
 
 
 def test_slots_that_nobody_declared_depend_on_the_engine() -> None:

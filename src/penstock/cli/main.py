@@ -166,10 +166,10 @@ def unpin(model: str, url: Url = URL, key: Key = None, as_json: Json = False) ->
 @app.command()
 def pause(
     model: OneModel = None,
-    all: All = False,
+    all: All = False,  # noqa: A002
     url: Url = URL,
     key: Key = None,
-    as_json: Json = False,  # noqa: A002
+    as_json: Json = False,
 ) -> None:
     """Keep calls waiting: of a model, or all. What runs goes on."""
     _post(url, key, "/api/v1/models/pause", _one_or_all(model, everything=all), as_json=as_json)
@@ -178,10 +178,10 @@ def pause(
 @app.command()
 def resume(
     model: OneModel = None,
-    all: All = False,
+    all: All = False,  # noqa: A002
     url: Url = URL,
     key: Key = None,
-    as_json: Json = False,  # noqa: A002
+    as_json: Json = False,
 ) -> None:
     """End a pause."""
     _post(url, key, "/api/v1/models/resume", _one_or_all(model, everything=all), as_json=as_json)

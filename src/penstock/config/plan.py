@@ -106,4 +106,6 @@ def _policy(settings: Settings) -> Policy:
         patience_s=(classes[0].patience_s, classes[1].patience_s, classes[2].patience_s),
         weight=(classes[0].weight, classes[1].weight, classes[2].weight),
         call_limit_s=settings.limits.call,
+        prompt_tiers=settings.prompt_tiers,
+        prompt_beyond=settings.prompt_beyond,
     )

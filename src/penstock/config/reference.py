@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from penstock.config.quantities import duration_text, size_text
 from penstock.config.schema import (
+    BreakerSettings,
     DeviceSettings,
     GgufSettings,
     GroupSettings,
@@ -36,6 +37,7 @@ _CHAPTERS: tuple[tuple[str, type[Section]], ...] = (
     ("The file", Settings),
     ("`models.NAME`", ModelSettings),
     ("`models.NAME.gguf`", GgufSettings),
+    ("`breaker`", BreakerSettings),
     ("`devices.NAME`", DeviceSettings),
     ("`groups.NAME`", GroupSettings),
     ("`matrix`", MatrixSettings),
@@ -117,6 +119,9 @@ def json_schema() -> Schema:
     model["oneOf"] = [{"required": [way]} for way in ("cmd", "gguf", "upstream")]
     gguf = cast("dict[str, Schema]", model["properties"])["gguf"]
     cast("list[JsonValue]", gguf["anyOf"]).insert(0, {"type": "string"})
+    for section in (schema, model):
+        breaker = cast("dict[str, Schema]", section["properties"])["breaker"]
+        cast("list[JsonValue]", breaker["anyOf"]).insert(0, {"enum": ["off", False]})
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,
@@ -177,6 +182,7 @@ _LINKED = {
     "LogLevel": "`debug`, `info`, `warn` or `error`",
     "ClientKey": "`remove` or `forward`",
     "GgufSettings": "path, or mapping",
+    "BreakerSettings": "`off`, or mapping",
 }
 
 
@@ -207,7 +213,14 @@ def _default(section: type[Section], key: str, schema: Schema) -> str:
         return f"`{duration_text(value)}`" if value else "`0`"
     if kind == "size":
         return f"`{size_text(value)}`"
-    return f"`{str(value).lower()}`" if isinstance(value, bool) else f"`{value}`"
+    return f"`{str(value).lower()}`" if isinstance(value, bool) else f"`{_plain(value)}`"
+
+
+def _plain(value: object) -> str:
+    """A value as it would be written in a file."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_plain, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from penstock.config.checks import EVERYTHING, uses_port
 from penstock.config.commands import PORT
 from penstock.config.schema import GgufSettings, ModelSettings, Settings
 
-_INHERITED = ("ttl", "load_timeout", "stop_timeout")
+_INHERITED = ("ttl", "load_timeout", "stop_timeout", "breaker")
 _SHOWN = ("metadata",)
 """Shown to clients rather than used for a launch: a port that is fixed is filled in at once."""
 

@@ -6,9 +6,9 @@ Spans are seconds, memory is bytes, whatever way they were written.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, field_validator
 
 from penstock.config import values as v
 from penstock.config.values import ClientKey, LogLevel, Residency, unexpected
@@ -46,6 +46,20 @@ class GgufSettings(Section):
     args: v.Texts = Field(
         default=(), description="Further arguments for the engine, one list item each, passed as they are."
     )
+
+
+class BreakerSettings(Section):
+    """When calls to a model whose engine keeps failing are refused for a while; `off` = never."""
+
+    failures: v.Count = Field(default=5, description="Faults of the engine in a row after which calls are refused.")
+    pause: v.Duration = Field(
+        default=10.0, description="How long, until one call is let through; doubled each time that one fails too."
+    )
+    max_pause: v.Duration = Field(default=300.0, description="The longest such pause.")
+
+
+def _unless_off(value: object) -> object:
+    return None if value in ("off", False) else value
 
 
 class ModelSettings(Section):
@@ -112,6 +126,9 @@ class ModelSettings(Section):
     )
     max_prompt_tokens: v.Count | None = Field(
         default=None, description="Longest accepted prompt, in estimated tokens; longer ones are refused with 413."
+    )
+    breaker: Annotated[BreakerSettings | None, BeforeValidator(_unless_off)] = Field(
+        default=None, description="When to stop sending calls to an engine that fails. Default: the file's `breaker`."
     )
     pool: v.Name | None = Field(default=None, description="The compute pool its calls are charged to.")
     cost: v.Share | None = Field(
@@ -261,6 +278,15 @@ class Settings(Section):
     groups: dict[str, GroupSettings] = Field(default_factory=dict, description="Groups of models, by name.")
     matrix: MatrixSettings = Field(default_factory=MatrixSettings, description="Sets of models.")
     pools: dict[str, PoolSettings] = Field(default_factory=dict, description="Compute pools, by name.")
+    prompt_tiers: v.Tiers = Field(
+        default=((2000, 1.0), (8000, 2.0)),
+        description="How much more of its pool's budget a call with a long prompt takes: up to so many estimated "
+        "tokens, so many times its cost.",
+    )
+    prompt_beyond: v.Share = Field(default=4.0, description="The same for prompts longer than the last of the tiers.")
+    breaker: Annotated[BreakerSettings | None, BeforeValidator(_unless_off)] = Field(
+        default=BreakerSettings(), description="When to stop sending calls to an engine that fails."
+    )
     priorities: PrioritiesSettings = Field(default_factory=PrioritiesSettings, description="Classes of requests.")
     max_resident: v.Count | None = Field(default=None, description="Most models loaded at once. Default: no limit.")
     preload: v.Names = Field(default=(), description='Models to load at start; `["*"]` = all.')

@@ -9,6 +9,7 @@ import enum
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Annotated
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -97,6 +98,15 @@ def _memory(value: object) -> int | dict[str, int]:
     if isinstance(value, Mapping):
         return {_name(device): _size(amount) for device, amount in value.items()}
     return _size(value)
+
+
+def _tiers(value: object) -> tuple[tuple[int, float], ...]:
+    if not isinstance(value, list | tuple):
+        raise TypeError(value)
+    tiers = tuple((_whole(tokens, 1, 2**53), _number(times, 5e-324)) for tokens, times in value)
+    if any(lower[0] >= upper[0] for lower, upper in pairwise(tiers)):
+        raise ValueError(value)
+    return tiers
 
 
 def _fsync(value: object) -> float | None:
@@ -193,6 +203,17 @@ Fsync = Annotated[
         {
             "title": "`off` or duration",
             "anyOf": [{"enum": ["off", False, None]}, _NUMBER_OR, {"type": "string", "pattern": DURATION_PATTERN}],
+        }
+    ),
+]
+Tiers = Annotated[
+    tuple[tuple[int, float], ...],
+    _reader("a list of pairs [tokens, factor], in order of the tokens", _tiers),
+    WithJsonSchema(
+        {
+            "title": "list of `[tokens, factor]`",
+            "type": "array",
+            "items": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
         }
     ),
 ]

@@ -6,10 +6,11 @@ No bytes pass here; that is the relay's work.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from penstock.core.breaker import Breaker
 from penstock.core.message import CallFacts, Head, Headers, Usage
 from penstock.core.model import Priority, Ticket
 from penstock.core.origin import Network, client_of
@@ -22,6 +23,12 @@ from penstock.runtime.dispatcher import Dispatcher, Waiter
 from penstock.runtime.recorder import Recorder
 from penstock.runtime.waiting import waited
 from penstock.wire.upstream import Pool
+
+NOT_IMPLEMENTED = 501
+"""An engine answers so to what it was not made for, however healthy it is."""
+
+FELL = frozenset({"engine_died", "engine_unreachable"})
+"""The error codes of calls whose engine is gone."""
 
 PRIORITY_NAMES = {priority: priority.name.lower() for priority in Priority}
 
@@ -70,6 +77,7 @@ class CallContext:
     thresholds: Thresholds
     checks_host: bool
     allowed_origins: tuple[str, ...]
+    breakers: Mapping[str, Breaker]  # by model; one that has none is never refused
     trusted_proxies: tuple[Network, ...]
     active: dict[str, Interruptible] = field(default_factory=dict)  # open calls by id, oldest first
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
@@ -91,6 +99,7 @@ class Call:
     """One client request from its first byte to its closed record."""
 
     __slots__ = (
+        "_breaker",
         "_has_slot",
         "_model",
         "_opened_turn",
@@ -107,6 +116,7 @@ class Call:
         self.caller = caller = read_caller(head.fields)
         self.phase = CallPhase.READING
         self.opened_s = context.clock()
+        self._breaker: Breaker | None = None
         self._has_slot = False
         self._model = ""
         self._wait_began: dict[WaitReason, float] | None = None
@@ -149,6 +159,10 @@ class Call:
         if record.enqueued_s is None:
             record.enqueued_s = now_s - self.opened_s
         ticket = Ticket(record.id, model, record.key_fingerprint or "", now_s, priority, facts.prompt_tokens)
+        self._breaker = breaker = context.breakers.get(model)
+        if breaker is not None and breaker.failures and (error := breaker.refusal(record.id, now_s)) is not None:
+            waiter.refused(error, now_s)
+            return
         dispatcher = context.dispatcher
         record.caused_load = dispatcher.enter(ticket, waiter)
         if self.phase is CallPhase.READING:  # told nothing yet: it waits
@@ -208,8 +222,27 @@ class Call:
     def close(self, outcome: Outcome) -> None:
         """The record is complete. Once."""
         self.phase = CallPhase.DONE
+        if self._breaker is not None and (self._breaker.failures or outcome is not Outcome.COMPLETED):
+            self._tell(self._breaker, outcome)
         self.context.forget(self.record.id)
         self.context.recorder.close(self.record, outcome, self.now_s())
+
+    def _tell(self, breaker: Breaker, outcome: Outcome) -> None:
+        """What the end of the call says about its engine."""
+        record = self.record
+        if outcome is Outcome.COMPLETED or outcome is Outcome.UPSTREAM_REFUSED:
+            breaker.succeeded(record.id)
+        elif outcome is not Outcome.UPSTREAM_ERROR or not self._is_fault():
+            breaker.left(record.id)
+        else:
+            fell = record.error_code in FELL and record.admitted_s is not None
+            since_s = self.opened_s + (record.admitted_s or 0.0) if fell else None
+            breaker.failed(record.id, self.context.clock(), fell_since_s=since_s)
+
+    def _is_fault(self) -> bool:
+        """An engine's own word inside an answer that it completed may as well be about the request."""
+        record = self.record
+        return record.error_code is not None or NOT_IMPLEMENTED != (record.http_status or 0) >= 500
 
     def keep_usage(self, usage: Usage) -> None:
         record = self.record

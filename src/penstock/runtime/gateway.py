@@ -22,6 +22,7 @@ from uvicorn.server import ServerState
 from penstock import __version__
 from penstock.config.plan import plan
 from penstock.config.schema import Settings
+from penstock.core.breaker import Breaker, BreakerPolicy
 from penstock.core.commands import Load
 from penstock.core.message import Head
 from penstock.core.priority import Thresholds
@@ -114,6 +115,7 @@ class Gateway:
             thresholds=Thresholds(settings.priorities.high.at_least, settings.priorities.normal.at_least),
             checks_host=is_local,
             allowed_origins=tuple(settings.cors_origins),
+            breakers=_breakers(settings),
             trusted_proxies=tuple(ip_network(each, strict=False) for each in settings.trusted_proxies),
         )
         self.live = Live(self.context, settings.models, options.kinds, dict(self.engines), self.view)
@@ -261,3 +263,11 @@ class Gateway:
         if status is not None and status.store not in {"ok", "starting"}:
             reasons.append(f"the store is {status.store}")
         return tuple(reasons)
+
+
+def _breakers(settings: Settings) -> dict[str, Breaker]:
+    wanted = {name: model.breaker for name, model in settings.models.items() if model.breaker is not None}
+    return {
+        name: Breaker(name, BreakerPolicy(breaker.failures, breaker.pause, breaker.max_pause))
+        for name, breaker in wanted.items()
+    }

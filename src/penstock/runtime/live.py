@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Protocol
 
 from penstock.config.schema import ModelSettings
+from penstock.core.breaker import BreakerState
 from penstock.core.model import Phase, Replica
 from penstock.core.record import CallPhase
 from penstock.runtime.call import CallContext
@@ -86,6 +87,7 @@ class Live:
 
     def _model_view(self, replica: Replica) -> ModelView:
         model, settings, engine = replica.model, self._models[replica.model.name], self._engines[replica.id]
+        breaker = self._context.breakers.get(model.name)
         is_troubled = replica.phase in (Phase.BACKOFF, Phase.FAILED)
         is_idle = replica.phase is Phase.READY and not replica.running
         return ModelView(
@@ -109,4 +111,6 @@ class Live:
             unlisted=settings.unlisted,
             is_paused=model.name in self._context.dispatcher.paused,
             is_pinned=model.name in self._context.dispatcher.pinned,
+            breaker=None if breaker is None else breaker.state.value,
+            breaker_until=breaker.until_s + self._epoch_s if breaker and breaker.state is BreakerState.OPEN else None,
         )

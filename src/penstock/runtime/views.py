@@ -27,7 +27,10 @@ class GatewayView(msgspec.Struct, frozen=True):
 
 
 class ModelView(msgspec.Struct, frozen=True):
-    """since, idle_since: epoch seconds. load_s: how long the last load took."""
+    """since, idle_since, breaker_until: epoch seconds. load_s: how long the last load took.
+
+    breaker: its state; None = the model has none. breaker_until: while it is open, when it is tried again.
+    """
 
     name: str
     phase: str
@@ -49,6 +52,8 @@ class ModelView(msgspec.Struct, frozen=True):
     unlisted: bool
     is_paused: bool
     is_pinned: bool
+    breaker: str | None
+    breaker_until: float | None
 
 
 class CallView(msgspec.Struct, frozen=True):

@@ -85,8 +85,10 @@ class Control:
         return self._phase(model)
 
     async def reset(self, body: ModelName) -> Response:
-        """Forget that it failed."""
+        """Forget that it failed: its starts, and its calls."""
         model = self._resolve(body.model)
+        if (breaker := self._gateway.context.breakers.get(model)) is not None:
+            breaker.reset()
         self._dispatcher.command(Reset(model))
         return self._phase(model)
 

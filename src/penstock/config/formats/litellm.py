@@ -20,7 +20,8 @@ _MODEL_INFO = {
     "overlaat_pool": "pool",
     "overlaat_slot": _SLOT,
 }
-_NOT_HONOURED = frozenset({"overlaat_breaker", "overlaat_abort_on_disconnect"})
+_NOT_HONOURED = frozenset({"overlaat_abort_on_disconnect"})
+_BREAKER = {"fails": "failures", "cooldown_s": "pause"}
 
 
 def translated(root: Node, upstream: str | None, findings: Findings) -> Node:
@@ -66,10 +67,18 @@ def _model(entry: Node, address: Node, findings: Findings) -> Node:
         {
             "upstream": address,
             "parallel": cap if cap is not None and cap.value is not None else entry.made(UNLIMITED),
+            "breaker": _breaker(info.get("overlaat_breaker"), entry),
             "client_key": entry.made(ClientKey.FORWARD.value),
             **{_MODEL_INFO[key]: node for key, node in info.items() if key in _MODEL_INFO and node.value is not None},
         }
     )
+
+
+def _breaker(written: Node | None, entry: Node) -> Node:
+    """Overlaat has none unless it is asked for."""
+    if written is None or not isinstance(written.value, dict):
+        return entry.made("off") if written is None or written.value is None else written
+    return written.made({_BREAKER.get(key, key): node for key, node in written.members.items()})
 
 
 def _budgeted(model: Node, pools: dict[str, Node]) -> Node:
