@@ -10,10 +10,8 @@ from penstock.core.message import CallFacts, Headers, Reply
 from penstock.errors import GatewayError, MissingModel
 from penstock.protocols import jsonbody
 from penstock.protocols.dialect import Meter
+from penstock.protocols.estimate import prompt_tokens
 from penstock.protocols.metering import BlindMeter, BodyMeter, StreamMeter
-
-BYTES_PER_TOKEN = 4
-"""The usual estimate for English text and code; only ever used as an estimate."""
 
 MAX_NAME_CHARACTERS = 512
 """A model's name longer than this is nobody's, and is not repeated in a record or an error."""
@@ -66,7 +64,7 @@ class OpenAI:
             raise MissingModel
         jsonbody.check_unique(body)
         is_stream = self.can_stream and peek.stream is True
-        facts = CallFacts(model, body, is_stream, False, len(body) // BYTES_PER_TOKEN)
+        facts = CallFacts(model, body, is_stream, False, prompt_tokens(body))
         if peek.metadata is not _ABSENT:
             self._take_workload(facts, peek.metadata)
         if peek.priority is not _ABSENT:

@@ -1,0 +1,77 @@
+"""How long a prompt is, as far as its body tells."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.protocols.estimate import MEDIA_TOKENS, SMALL_BYTES, prompt_tokens
+
+TEXT = "word " * 4_000  # 20 000 bytes, 5 000 tokens
+PICTURE = "data:image/png;base64," + "A" * 100_000
+IDS = list(range(10_000, 15_000))
+
+
+def estimate(**members: object) -> int:
+    return prompt_tokens(json.dumps({"model": "m", **members}).encode())
+
+
+def chat(content: object) -> int:
+    return estimate(messages=[{"role": "system", "content": "Be brief."}, {"role": "user", "content": content}])
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        (chat(TEXT), 5_000),
+        (chat([{"type": "text", "text": TEXT}]), 5_000),
+        (chat([{"type": "image_url", "image_url": {"url": PICTURE}}]), MEDIA_TOKENS),
+        (chat([{"type": "input_image", "image_url": PICTURE}] * 3), 3 * MEDIA_TOKENS),
+        (chat([{"type": "input_audio", "input_audio": {"data": "A" * 50_000, "format": "wav"}}]), MEDIA_TOKENS),
+        (chat([{"type": "image", "source": {"data": PICTURE}}, {"type": "text", "text": TEXT}]), 5_000 + MEDIA_TOKENS),
+        (estimate(messages=[{"role": "assistant", "content": None, "tool_calls": [{"arguments": TEXT}]}]), 5_000),
+        (estimate(messages=[], tools=[{"type": "function", "function": {"description": TEXT}}]), 5_000),
+        (estimate(prompt=TEXT), 5_000),
+        (estimate(prompt=[TEXT, TEXT]), 10_000),
+        (estimate(prompt=IDS), 5_000),
+        (estimate(prompt=[IDS, IDS]), 10_000),
+        (estimate(input=[TEXT]), 5_000),
+        (estimate(input=IDS), 5_000),
+        (estimate(input=[{"role": "user", "content": TEXT}]), 5_000),
+        (estimate(input=[{"role": "user", "content": [{"type": "input_image", "image_url": PICTURE}]}]), MEDIA_TOKENS),
+    ],
+)
+def test_what_the_model_reads_is_counted_and_nothing_else(tokens: int, expected: int) -> None:
+    assert expected <= tokens <= expected * 1.02 + 30
+
+
+def test_members_that_are_no_prompt_do_not_count() -> None:
+    assert estimate(messages=[], metadata={"note": TEXT}, logit_bias={"1": TEXT}) == 0
+
+
+def test_a_small_body_is_taken_by_its_size() -> None:
+    assert prompt_tokens(b"x" * SMALL_BYTES) == SMALL_BYTES // 4
+
+
+@pytest.mark.parametrize("members", [{"messages": TEXT}, {"messages": [TEXT]}, {"messages": {"a": TEXT}}])
+def test_what_is_not_as_it_should_be_is_taken_by_its_size(members: dict[str, object]) -> None:
+    assert estimate(**members) == pytest.approx(5_000, rel=0.02)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["content", "type", "text", "tool_calls"]), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["messages", "prompt", "input", "tools", "system"]), VALUES))
+def test_whatever_comes_there_is_an_estimate_and_it_is_bounded(members: dict[str, object]) -> None:
+    body = json.dumps({**members, "pad": "x" * SMALL_BYTES}).encode()
+    assert 0 <= prompt_tokens(body) <= MEDIA_TOKENS * len(body)
