@@ -96,6 +96,13 @@ async def test_one_that_waits_is_cancelled_and_told_so_and_the_next_moves_up(pro
         victim = await calls[0]
         assert (victim.status, error_of(victim)["code"]) == (503, "cancelled")
         assert [(call["id"], call["position"]) for call in await queue(program)] == [(second["id"], 0)]
+    served = await program.record(second["id"])
+    assert served.estimated_wait_s is not None
+    assert served.estimated_wait_s > 0
+    estimates = (await program.get("/health/detail")).json()["wait_estimates"]
+    assert isinstance(estimates, dict)
+    assert estimates["count"] >= 1
+    assert estimates["mean_absolute_error_s"] >= 0
     record = await program.record(first["id"])
     assert (record.outcome, record.http_status, record.admitted_s) == ("cancelled_queued", 503, None)
     assert record.wait_reasons["model_cap"] > 0

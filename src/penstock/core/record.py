@@ -91,6 +91,7 @@ class CallRecord:
     wait_reasons: dict[str, float] = field(default_factory=dict)  # seconds for each reason
     caused_load: bool | None = None
     waited_for_load: bool | None = None
+    estimated_wait_s: float | None = None  # as it was told on entry; None = it did not wait, or nothing could be said
 
     outcome: str | None = None  # None = still open
     abandoned_in: str | None = None  # the CallPhase in which the client left

@@ -21,7 +21,7 @@ from penstock.runtime.caller import read_caller
 from penstock.runtime.catalog import Catalog
 from penstock.runtime.dispatcher import Dispatcher, Waiter
 from penstock.runtime.recorder import Recorder
-from penstock.runtime.waiting import waited
+from penstock.runtime.waiting import EstimateError, waited
 from penstock.wire.upstream import Pool
 
 NOT_IMPLEMENTED = 501
@@ -79,6 +79,7 @@ class CallContext:
     allowed_origins: tuple[str, ...]
     breakers: Mapping[str, Breaker]  # by model; one that has none is never refused
     trusted_proxies: tuple[Network, ...]
+    estimates: EstimateError = field(default_factory=EstimateError)
     active: dict[str, Interruptible] = field(default_factory=dict)  # open calls by id, oldest first
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -170,7 +171,8 @@ class Call:
             dispatcher.wait_clock.advance(now_s, model)
             if self._wait_began is None:  # else it waits again, and all of its waiting counts
                 self._wait_began = dispatcher.wait_clock.read(model, now_s)
-            record.position_at_entry = dispatcher.explain(record.id).position
+                wait = dispatcher.explain(record.id)
+                record.position_at_entry, record.estimated_wait_s = wait.position, wait.estimate_s
 
     def enter_again(self, facts: CallFacts, waiter: Waiter) -> None:
         """Its engine was gone before it saw anything of the call, which waits for the next one."""
@@ -188,6 +190,8 @@ class Call:
         self._has_slot = True
         if self.phase is CallPhase.QUEUED:
             self.note_wait()
+            if record.estimated_wait_s is not None and record.enqueued_s is not None:
+                self.context.estimates.note(record.estimated_wait_s, record.admitted_s - record.enqueued_s)
             ready_at_s = self.context.engines[replica_id].ready_at_s
             if record.waited_for_load and ready_at_s is not None:
                 record.engine_ready_s = ready_at_s - self.opened_s
@@ -241,8 +245,8 @@ class Call:
 
     def _is_fault(self) -> bool:
         """An engine's own word inside an answer that it completed may as well be about the request."""
-        record = self.record
-        return record.error_code is not None or NOT_IMPLEMENTED != (record.http_status or 0) >= 500
+        status = self.record.http_status or 0
+        return self.record.error_code is not None or (status >= 500 and status != NOT_IMPLEMENTED)
 
     def keep_usage(self, usage: Usage) -> None:
         record = self.record

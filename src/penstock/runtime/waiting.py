@@ -6,6 +6,8 @@ every few milliseconds while somebody waits, so that a crowded queue costs no mo
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from penstock.core.scheduler import Scheduler, WaitReason
 
 LOOK_EVERY_S = 0.005
@@ -58,3 +60,20 @@ def waited(began: dict[WaitReason, float], ended: dict[WaitReason, float], waite
     if charged_s > waited_s:
         return {reason: seconds * waited_s / charged_s for reason, seconds in spans.items()}
     return spans
+
+
+@dataclass(slots=True)
+class EstimateError:
+    """How far the estimates that calls were given on entry were from how long they waited."""
+
+    count: int = 0
+    _total_s: float = 0.0
+
+    def note(self, estimated_s: float, waited_s: float) -> None:
+        self.count += 1
+        self._total_s += abs(estimated_s - waited_s)
+
+    @property
+    def mean_absolute_s(self) -> float | None:
+        """None = nobody has waited yet."""
+        return self._total_s / self.count if self.count else None

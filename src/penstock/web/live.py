@@ -32,6 +32,10 @@ class LiveRoutes:
                 "journal_lag_bytes": None if status is None else status.lag_bytes,
                 "bookkeeper_restarts": gateway.bookkeeping.restarts,
                 "malformed_requests": gateway.doors.malformed,
+                "wait_estimates": {
+                    "count": gateway.context.estimates.count,
+                    "mean_absolute_error_s": gateway.context.estimates.mean_absolute_s,
+                },
                 "connections": len(gateway.doors.connections),
             }
         )

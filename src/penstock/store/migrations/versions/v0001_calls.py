@@ -88,6 +88,7 @@ def _course() -> list[sa.Column[object]]:
         sa.Column("wait_reasons", sa.Text, nullable=False),
         sa.Column("caused_load", sa.Boolean, nullable=True),
         sa.Column("waited_for_load", sa.Boolean, nullable=True),
+        sa.Column("estimated_wait_s", sa.Double, nullable=True),
     ]
 
 
