@@ -133,6 +133,14 @@ def test_a_call_that_is_raised_is_never_due_later_for_it() -> None:
     assert serve(sched, "r0", 1, 899.0) == ["old"]
 
 
+def test_a_call_that_is_moved_there_and_back_is_served_once() -> None:
+    sched = one_model()
+    sched.arrive(ticket("t", "a"), 0.0)
+    for priority in (LOW, NORMAL, LOW, NORMAL):
+        sched.command(SetPriority("t", priority), 0.0)
+    assert serve(sched, "r0", 1, 1.0) == ["t"]
+
+
 def test_a_call_that_is_lowered_waits_like_one_that_arrives_now() -> None:
     sched = one_model()
     sched.arrive(ticket("old", "a", "ann", HIGH), 0.0)

@@ -263,6 +263,11 @@ class World(RuleBasedStateMachine):
             line[1:] = sorted([*line[1:], ticket_id], key=number) if line else [ticket_id]
         self.do(self.sched.command(SetPriority(ticket_id, priority), self.now_s))
 
+    @rule(device=st.sampled_from(DEVICES), used=st.sampled_from((0.0, 0.0, 0.4, 0.7, 1.0)))
+    def memory_is_read(self, device: Device, used: float) -> None:
+        """Others may hold any part of it."""
+        self.do(self.sched.memory(device.name, int(device.memory_bytes * (1 - used)), self.now_s))
+
     @rule(dt_s=st.sampled_from((1.0, 10.0, 100.0)), late_s=st.sampled_from((0.0, 0.0, 500.0)))
     def time_passes(self, dt_s: float, late_s: float) -> None:
         self.pass_time(dt_s)

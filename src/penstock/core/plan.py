@@ -24,6 +24,7 @@ class Policy:
     demand_memory_s: float = 300.0  # how long an arrival counts as demand
     estimate_s: float = 5.0  # a call's duration before anything was measured
     call_limit_s: float = 3600.0  # no call runs longer; part of the bound
+    memory_wait_s: float = 30.0  # so long a reading of free memory is believed that leaves no room even for one alone
     parallel_loads: int = 2  # also counts those whose room is still being made
     cancel_loads: bool = True  # give up a load whose last waiter left
     start_attempts: int = 3

@@ -15,7 +15,7 @@ Times are monotonic seconds and never go back. Every fact may come late or twice
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from penstock.core.actions import Action, Refuse, WakeAt
 from penstock.core.admission import Desk
@@ -109,9 +109,15 @@ class Scheduler:
         return refused + self._settle(now_s)
 
     def replica_gone(
-        self, replica_id: str, generation: int, now_s: float, *, reason: str | None = None
+        self,
+        replica_id: str,
+        generation: int,
+        now_s: float,
+        *,
+        reason: str | None = None,
+        free_bytes: Mapping[str, int] | None = None,
     ) -> list[Action]:
-        """Its process is no more and its memory is back: stopped as asked, or died."""
+        """Its process is no more: stopped as asked, or died. `free_bytes`: by device, read after that."""
         replica = self._fleet.find(replica_id, generation)
         if replica is not None and replica.phase in COMING:
             return self.replica_failed(replica_id, generation, now_s, reason=reason or "it ended before it was ready")
@@ -121,6 +127,8 @@ class Scheduler:
             for ticket_id in sorted(replica.running):
                 self._desk.end(self._desk.running[ticket_id], now_s, None, is_typical=False)
             self._fleet.went(replica, reason, now_s)
+        for device, count in (free_bytes or {}).items():
+            self._swaps.read_memory(device, count)
         return self._settle(now_s)
 
     def memory(self, device: str, free_bytes: int, now_s: float) -> list[Action]:

@@ -25,6 +25,7 @@ from penstock.core.plan import EPSILON, Plan
 from penstock.core.residency import Residency, cheapest_victims, enough_victims
 
 _HOLDS_MEMORY = tuple(HOLDS_MEMORY)  # quicker to look through than to hash for
+_IN_BETWEEN = (Phase.STARTING, Phase.WAKING, Phase.STOPPING)
 _LEAST_HOLD_S = 0.1
 """Without it a model could be swapped out in the instant it became ready, before it served anybody."""
 
@@ -59,6 +60,7 @@ class Swaps:
         self.loaded_s: dict[str, float] = {}
         self._room, self._replicas, self._running = room, replicas, running
         self._promised: set[str] = set()  # those for whom somebody has been stopped
+        self._short_s: dict[str, float] = {}  # since when readings of free memory leave no room for it
         self._goals: list[Goal] = []
         self._places = 0  # how many more loads may be worked towards at once
         self._is_loading = False
@@ -75,14 +77,16 @@ class Swaps:
         self._see(plan.residency)
 
     def read_memory(self, device: str, free_bytes: int) -> None:
-        """A reading of a device's free memory."""
-        self._see(self._residency.seeing(device, free_bytes, self.resident()))
+        """A reading of a device's free memory; while somebody comes or goes, nobody knows whose memory it is."""
+        if not any(replica.phase in _IN_BETWEEN for replica in self._replicas.values()):
+            self._see(self._residency.seeing(device, free_bytes, self.resident()))
 
     def goals(self, now_s: float) -> list[Goal]:
         """Loads to work towards now, the most urgent first."""
         self._goals, self.obstacles, self.wake_s, self._now_s = [], {}, math.inf, now_s
         wanted = self._wanted()
         self._promised &= wanted.keys()
+        self._short_s = {name: since_s for name, since_s in self._short_s.items() if name in wanted}
         if not wanted:
             return []
         self._resident = self.resident()
@@ -123,6 +127,7 @@ class Swaps:
     def began(self, target: str) -> None:
         """Its start has been asked for: it holds memory from now on."""
         self._resident |= {target}
+        self._short_s.pop(target, None)
 
     def density(self, name: str) -> float:
         """Waiting weight per second of the box's time that serving it all would take."""
@@ -153,9 +158,10 @@ class Swaps:
         if self._places <= 0:
             self.obstacles[name] = Obstacle(WaitReason.LOADING)
         elif not self._has_room(name, self._movable):
-            is_ours = self._admits(name, self._pinned - {name})
-            first = self._goals[0].target if self._goals else None
-            self.obstacles[name] = Obstacle(WaitReason.AGED_IN, first) if is_ours else Obstacle(WaitReason.MEMORY)
+            if self._admits(name, self._pinned - {name}):
+                self.obstacles[name] = Obstacle(WaitReason.AGED_IN, self._goals[0].target if self._goals else None)
+            else:
+                self._await_memory(name)
         elif (victims := self._victims(name)) is not None:
             self._claim(name, victims)
         else:
@@ -163,6 +169,14 @@ class Swaps:
             later = enough_victims(soonest, lambda gone: self._has_room(name, gone)) or frozenset()
             self._claim(name, frozenset(), later)
             self._await_hold(name, later)
+
+    def _await_memory(self, name: str) -> None:
+        """Others hold its memory, as far as readings tell; they may be wrong, so that is believed for a while only."""
+        end_s = self._short_s.setdefault(name, self._now_s) + self.plan.policy.memory_wait_s
+        is_believed = end_s > self._now_s + EPSILON
+        self.obstacles[name] = Obstacle(WaitReason.MEMORY, wait_until_s=end_s if is_believed else None)
+        if is_believed:
+            self.wake_s = min(self.wake_s, end_s)
 
     def _load_if_free(self, name: str) -> bool:
         if self._places <= 0 or not self._has_room(name, frozenset()):
@@ -202,15 +216,18 @@ class Swaps:
 
     def _admits(self, target: str, others: frozenset[str]) -> bool:
         """The plan's answer, remembered: the same few sets are asked for again and again."""
-        answer = self._answers.get((target, others))
+        since_s = self._short_s.get(target, math.inf)
+        believes = since_s + self.plan.policy.memory_wait_s > self._now_s + EPSILON
+        answer = self._answers.get((target, others, believes))
         if answer is None:
-            answer = self._answers[target, others] = self.plan.admits(target, others, self._residency)
+            answer = self.plan.admits(target, others, self._residency if believes else None)
+            self._answers[target, others, believes] = answer
         return answer
 
     def _see(self, residency: Residency) -> None:
         """What the machine's memory allows from now on."""
         self._residency = residency
-        self._answers: dict[tuple[str, frozenset[str]], bool] = {}
+        self._answers: dict[tuple[str, frozenset[str], bool], bool] = {}
 
     def _victims(self, target: str, *, below: float = math.inf) -> frozenset[str] | None:
         """The least regretted that may leave now and whose departure makes room; None: nobody's does."""

@@ -42,6 +42,7 @@ class Dispatcher:
 
     def __init__(self, scheduler: Scheduler, engines: dict[str, Engine], clock: Callable[[], float]) -> None:
         self.on_change: Callable[[], None] = lambda: None
+        self.read_memory: Callable[[], dict[str, int]] = dict  # free bytes by device, where that is quickly known
         self.wait_clock = WaitClock(scheduler)
         self._scheduler = scheduler
         self._engines = engines
@@ -96,13 +97,20 @@ class Dispatcher:
         )
 
     def engine_gone(self, replica_id: str, generation: int, reason: str | None) -> None:
-        self._act(self._scheduler.replica_gone(replica_id, generation, self._clock(), reason=reason))
+        free = self.read_memory()
+        now_s = self._clock()
+        self._act(self._scheduler.replica_gone(replica_id, generation, now_s, reason=reason, free_bytes=free))
 
     def engine_slots(self, replica_id: str, slots: int) -> None:
         """The engine itself says how many calls it serves at once."""
         plan = self._scheduler.plan
         models = tuple(replace(model, slots=slots) if model.name == replica_id else model for model in plan.models)
         self._act(self._scheduler.configure(replace(plan, models=models), self._clock()))
+
+    # For samplers.
+
+    def memory(self, device: str, free_bytes: int) -> None:
+        self._act(self._scheduler.memory(device, free_bytes, self._clock()))
 
     # For operators.
 

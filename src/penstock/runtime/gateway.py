@@ -29,7 +29,7 @@ from penstock.core.priority import Thresholds
 from penstock.core.scheduler import Scheduler
 from penstock.launch.process import ProcessLauncher
 from penstock.protocols.endpoints import BY_PATH
-from penstock.runtime import bookkeeping
+from penstock.runtime import bookkeeping, memory
 from penstock.runtime.call import CallContext, CallLimits
 from penstock.runtime.catalog import Catalog
 from penstock.runtime.dispatcher import Dispatcher
@@ -145,7 +145,10 @@ class Gateway:
         try:
             async with self._tasks:
                 self.bookkeeping.start()
-                sweeper = self._tasks.create_task(self._sweep())
+                rounds = [self._tasks.create_task(self._sweep())]
+                if memory.shares_host_memory(self.settings):
+                    memory.read_first(self.dispatcher)
+                    rounds.append(self._tasks.create_task(memory.watch(self.dispatcher)))
                 await self._listen(sockets)
                 self.dispatcher.begin()
                 for name in self._preloaded():
@@ -155,7 +158,8 @@ class Gateway:
                 on_listening(self)
                 await self._stopping.wait()
                 await self._wind_down()
-                sweeper.cancel()
+                for each in rounds:
+                    each.cancel()
         finally:
             await self._close()
 
