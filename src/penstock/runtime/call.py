@@ -182,10 +182,10 @@ class Call:
         self.record.admitted_s = self.record.sent_s = None
         self.enter(self._model, facts, waiter)
 
-    def take_slot(self, replica_id: str) -> None:
+    def take_slot(self, replica_id: str, now_s: float) -> None:
         """It was admitted: the slot is the call's until `leave`."""
         record = self.record
-        record.admitted_s = self.now_s()
+        record.admitted_s = now_s - self.opened_s
         record.engine = replica_id
         self._has_slot = True
         if self.phase is CallPhase.QUEUED:

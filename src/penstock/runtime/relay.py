@@ -124,7 +124,7 @@ class Relay:
     # Waiter: what the dispatcher tells.
 
     def admitted(self, replica_id: str, now_s: float) -> None:
-        self.call.take_slot(replica_id)
+        self.call.take_slot(replica_id, now_s)
         self._replica_id = replica_id
         self._heard_s = now_s
         self._reach()
