@@ -1,0 +1,146 @@
+"""When a model makes way though nobody is due yet, how long it is spared, and who goes if several could."""
+
+from __future__ import annotations
+
+import pytest
+
+from penstock.core.actions import Start, Stop
+from penstock.core.commands import Load
+from penstock.core.explain import WaitReason
+from penstock.core.model import Model, Phase, Pool, Priority
+from penstock.core.scheduler import Policy, Scheduler
+from tests.core.worlds import deeds, gone, model, ready, scheduler, ticket
+
+HIGH, NORMAL, LOW = Priority
+POOL = Pool("p")
+AT_ONCE = Policy(hold=0.0, hold_high=0.0)
+
+
+def resident(*models: Model, pools: tuple[Pool, ...] = (), policy: Policy | None = None) -> Scheduler:
+    """A scheduler whose first model took ten seconds to load and is idle at 10 s."""
+    sched = scheduler(*models, pools=pools, policy=policy)
+    sched.command(Load(models[0].name), 0.0)
+    ready(sched, models[0].name, 10.0)
+    return sched
+
+
+def there(name: str) -> Model:
+    """A server that is simply there, whose only call at once takes half of the pool."""
+    return Model(name, is_launched=False, pool="p", cost=0.5)
+
+
+def test_of_two_who_wait_equally_the_one_that_takes_less_time_is_loaded_first() -> None:
+    sched = resident(model("a"), model("slow", load_s=50.0), model("quick", load_s=10.0))
+    sched.arrive(ticket("a1", "a"), 11.0)
+    sched.arrive(ticket("slow1", "slow"), 12.0)
+    sched.arrive(ticket("quick1", "quick"), 13.0)
+    assert deeds(sched.leave("a1", 14.0)) == [Stop("a", 1)]
+    assert gone(sched, "a", 15.0) == [Start("quick", 1)]
+
+
+def test_a_busier_model_is_not_asked_to_leave_for_one_that_is_not_due() -> None:
+    sched = resident(model("a"), model("b"), policy=AT_ONCE)
+    for number in range(3):
+        sched.arrive(ticket(f"a{number}", "a"), 20.0)
+    sched.arrive(ticket("b1", "b", priority=LOW), 21.0)
+    assert sched.replicas["a"].phase is Phase.READY
+
+
+def test_a_swap_is_not_worth_it_while_the_pool_would_let_nobody_in() -> None:
+    b = model("b", pool="p", cost=1.0)
+    sched = resident(model("a"), b, there("s"), pools=(POOL,))
+    sched.arrive(ticket("s1", "s"), 20.0)
+    assert deeds(sched.arrive(ticket("b1", "b"), 21.0)) == []
+    assert deeds(sched.tick(24.0)) == []
+    assert deeds(sched.tick(26.0)) == [Stop("a", 1)]  # s1 ought to have ended: a call takes 5 s as far as is known
+
+
+def test_a_swap_is_worth_it_if_the_pool_has_just_room_enough() -> None:
+    sched = resident(model("a"), model("b", pool="p", cost=0.5), there("s"), pools=(POOL,))
+    sched.arrive(ticket("s1", "s"), 20.0)
+    assert deeds(sched.arrive(ticket("b1", "b"), 21.0)) == [Stop("a", 1)]
+
+
+def test_what_runs_on_the_victim_will_have_left_the_pool() -> None:
+    sched = resident(model("a", pool="p", cost=0.6), model("b", pool="p", cost=0.6), pools=(POOL,))
+    sched.arrive(ticket("a1", "a"), 20.0)
+    sched.arrive(ticket("b1", "b"), 21.0)
+    assert sched.replicas["a"].phase is Phase.DRAINING
+
+
+@pytest.mark.parametrize(
+    ("waiting", "priority", "until_s"),
+    [
+        (1, NORMAL, 10.0 + 4 * 20.0),  # four round trips of two loads
+        (2, NORMAL, 10.0 + 4 * 20.0),  # work of exactly a load time
+        (3, NORMAL, 10.0 + 3 * 4 * 20.0),  # more than that: three times as long
+        (3, LOW, 10.0 + 1 * 20.0),  # against a better class
+    ],
+)
+def test_a_hold_depends_on_the_work_that_waits_and_on_its_class(
+    waiting: int, priority: Priority, until_s: float
+) -> None:
+    sched = resident(model("a"), model("b"), policy=Policy(patience_s=(0.0, 0.0, 900.0)))
+    for number in range(waiting + 1):
+        sched.arrive(ticket(f"a{number}", "a", priority=priority), 10.0)
+    sched.arrive(ticket("b1", "b", "bob"), 11.0)
+    wait = sched.explain("b1", 11.0)
+    assert (wait.reason, wait.wait_for, wait.wait_until_s) == (WaitReason.HOLD, "a", until_s)
+
+
+def test_of_two_models_the_one_that_has_nothing_to_finish_makes_way() -> None:
+    sched = resident(model("a", 50), model("b", 50), model("c", 50))
+    sched.command(Load("b"), 10.0)
+    ready(sched, "b", 10.0)
+    for name in "ab":
+        sched.arrive(ticket(f"{name}1", name), 20.0)
+    sched.leave("b1", 21.0)
+    assert deeds(sched.arrive(ticket("c1", "c"), 22.0)) == [Stop("b", 1)]
+
+
+def test_a_load_is_finished_without_its_waiter_where_loads_are_not_given_up() -> None:
+    sched = scheduler(model("a"), policy=Policy(cancel_loads=False))
+    sched.arrive(ticket("t1", "a"), 0.0)
+    assert deeds(sched.leave("t1", 1.0)) == []
+    ready(sched, "a", 10.0)
+    assert sched.replicas["a"].phase is Phase.READY
+
+
+def test_asking_to_load_what_is_there_does_not_keep_it_there() -> None:
+    sched = resident(model("a", ttl_s=30.0))
+    sched.command(Load("a"), 20.0)
+    assert deeds(sched.tick(40.0)) == [Stop("a", 1)]
+
+
+def test_a_load_that_was_asked_for_is_tried_again_but_forgotten_when_it_failed_for_good() -> None:
+    sched = scheduler(model("a"), policy=Policy(backoff_s=(1.0,), failed_pause_s=30.0))
+    sched.command(Load("a"), 0.0)
+    sched.replica_failed("a", 1, 1.0, reason="no")
+    assert deeds(sched.tick(2.0)) == [Start("a", 2)]
+    sched.replica_failed("a", 2, 3.0, reason="never", is_final=True)
+    assert deeds(sched.arrive(ticket("t1", "a"), 100.0)) == [Start("a", 3)]
+    sched.leave("t1", 101.0)
+    assert sched.replicas["a"].phase is Phase.STOPPING  # nobody wants it: the wish of then is over
+
+
+def test_of_two_idle_models_the_one_that_better_calls_come_for_stays() -> None:
+    sched = resident(model("a", 50), model("b", 50), model("c", 50), policy=Policy(demand_memory_s=100.0))
+    sched.command(Load("b"), 10.0)
+    ready(sched, "b", 10.0)
+    for number, (name, priority) in enumerate([("b", LOW), ("b", LOW), ("b", LOW), ("a", HIGH)]):
+        sched.arrive(ticket(f"t{number}", name, priority=priority), 20.0 + number)
+        sched.leave(f"t{number}", 20.0 + number)
+    assert deeds(sched.arrive(ticket("c1", "c"), 30.0)) == [Stop("b", 1)]  # a high call counts for sixteen low ones
+
+
+def test_the_first_hold_that_ends_is_waited_for() -> None:
+    policy = Policy(patience_s=(0.0, 0.0, 900.0), hold_stretch=1.0)
+    sched = resident(model("a", 50), model("b", 50), model("c", 50), policy=policy)
+    sched.command(Load("b"), 10.0)
+    ready(sched, "b", 30.0)
+    for name in "ab":
+        for number in range(2):
+            sched.arrive(ticket(f"{name}{number}", name), 30.0)
+    sched.arrive(ticket("c1", "c", "bob"), 31.0)
+    wait = sched.explain("c1", 31.0)
+    assert (wait.wait_for, wait.wait_until_s) == ("a", 10.0 + 4 * 20.0)
