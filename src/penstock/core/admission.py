@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from penstock.core.actions import Admit
 from penstock.core.budget import Budget, share_of
 from penstock.core.explain import Obstacle, WaitReason
 from penstock.core.lines import Entry, Queue, Room
-from penstock.core.model import Replica, Ticket
+from penstock.core.model import Pool, Replica, Ticket
 from penstock.core.plan import EPSILON, Plan
 from penstock.errors import QueueFull
+
+
+@dataclass(frozen=True, slots=True)
+class PoolState:
+    """A pool as it is now. running: calls by model. reserved_for: the ticket that a share is kept for."""
+
+    pool: Pool
+    used: float
+    running: Mapping[str, int]
+    reserved_for: str | None
 
 
 class Desk:
@@ -83,6 +94,15 @@ class Desk:
         """The call waits no more."""
         self._room.remove(entry, now_s)
         self._room.accounts[entry.ticket.priority].part(entry.ticket.key, entry.account)
+
+    def pools(self) -> list[PoolState]:
+        kept = {
+            name: budget.reservation.entry.ticket.id for name, budget in self._budgets.items() if budget.reservation
+        }
+        return [
+            PoolState(budget.pool, budget.used, dict(budget.running), kept.get(name))
+            for name, budget in self._budgets.items()
+        ]
 
     def no_place(self, queue: Queue) -> QueueFull | None:
         """The waiting room, or the model's part of it, is full without the one who came last."""

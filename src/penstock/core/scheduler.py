@@ -18,7 +18,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from penstock.core.actions import Action, Refuse, WakeAt
-from penstock.core.admission import Desk
+from penstock.core.admission import Desk, PoolState
 from penstock.core.commands import Command, Operator
 from penstock.core.explain import NOT_WAITING, OUTSIDE_THE_BOUND, Obstacle, Wait, WaitReason, estimate_s, obstacle_of
 from penstock.core.fleet import COMING, IN_USE, Fleet
@@ -196,6 +196,13 @@ class Scheduler:
     @property
     def pinned(self) -> frozenset[str]:
         return frozenset(self._wishes.pinned)
+
+    def pools(self) -> list[PoolState]:
+        return self._desk.pools()
+
+    def share(self, ticket_id: str) -> float | None:
+        """What a waiting ticket will take of its pool; None = it does not wait."""
+        return None if (entry := self._room.entries.get(ticket_id)) is None else entry.share
 
     def waiting_count(self, model: str | None = None) -> int:
         return len(self._room.entries) if model is None else self._room.queues[model].count

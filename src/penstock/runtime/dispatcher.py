@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from penstock.core.actions import Action, Admit, Cancel, Refuse, Start, Stop, WakeAt
+from penstock.core.admission import PoolState
 from penstock.core.commands import Command
 from penstock.core.model import Replica, Ticket
 from penstock.core.scheduler import Scheduler, Wait
@@ -136,6 +137,13 @@ class Dispatcher:
     @property
     def pinned(self) -> frozenset[str]:
         return self._scheduler.pinned
+
+    def pools(self) -> list[PoolState]:
+        return self._scheduler.pools()
+
+    def share(self, ticket_id: str) -> float | None:
+        """What a waiting call will take of its pool; None = it does not wait."""
+        return self._scheduler.share(ticket_id)
 
     def waiting(self) -> Iterator[Ticket]:
         """In the order of service as it looks now. Take what you need before the next fact."""

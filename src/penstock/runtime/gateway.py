@@ -256,6 +256,10 @@ class Gateway:
         health = "degraded" if reasons else "ok"
         return GatewayView(__version__, self.boot_id, self.started_at, self.address, health, reasons)
 
+    @property
+    def records_lost(self) -> int:
+        return self._journal.records_lost
+
     def health_reasons(self) -> tuple[str, ...]:
         """What is not as it should be; empty = all is well."""
         reasons = []

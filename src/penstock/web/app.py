@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 from penstock import __version__
 from penstock.errors import BadRequest, GatewayError
 from penstock.runtime.gateway import Gateway
+from penstock.web.compat.overlaat import Overlaat
 from penstock.web.control import Control
 from penstock.web.door import App, Door, error_body
 from penstock.web.listing import Listing
@@ -58,6 +59,14 @@ def create_app(gateway: Gateway) -> App:
     app.post("/api/v1/models/resume")(control.resume)
     app.post("/api/v1/calls/cancel")(control.cancel)
     app.post("/api/v1/calls/priority")(control.priority)
+
+    # The same state in the shapes of another system.
+    overlaat = Overlaat(gateway)
+    for prefix in ("", "/compat/overlaat"):
+        app.get(f"{prefix}/__queue/health", include_in_schema=False)(overlaat.health)
+        app.get(f"{prefix}/__queue/status", include_in_schema=False)(overlaat.status)
+        app.post(f"{prefix}/__queue/cancel/{{call_id}}", include_in_schema=False)(overlaat.cancel)
+        app.post(f"{prefix}/__queue/cancel-all", include_in_schema=False)(overlaat.cancel_all)
 
     # The page.
     app.get("/", include_in_schema=False)(_page)
