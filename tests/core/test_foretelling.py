@@ -6,7 +6,9 @@ import math
 
 import pytest
 
-from penstock.core.commands import Load, Pause, Pin
+from penstock.core.accounts import Accounts
+from penstock.core.actions import Refuse
+from penstock.core.commands import Load, Pause, Pin, SetPriority
 from penstock.core.explain import WaitReason
 from penstock.core.lines import Queue, Room
 from penstock.core.model import Model, Pool, Priority
@@ -42,10 +44,12 @@ def test_a_bound_is_a_patience_and_a_turn_for_each_line_and_two_more(min_residen
 
 def test_the_longest_load_ever_seen_counts() -> None:
     sched = scheduler(model("a", 10), model("b", 10), policy=POLICY)
-    sched.arrive(ticket("a1", "a"), 0.0)
-    sched.replica_ready("a", 1, 40.0, load_s=40.0)
-    sched.arrive(ticket("a2", "a"), 40.0)
-    assert sched.explain("a2", 40.0).bound_s == 50 + 3 * (40 + 24 * 40 + 105)
+    sched.arrive(ticket("a1", "a"), 5.0)
+    wait = sched.explain("a1", 6.0)
+    assert (wait.reason, wait.wait_until_s, wait.estimate_s) == (WaitReason.LOADING, 5.0 + 10.0, 9.0)
+    sched.replica_ready("a", 1, 45.0)
+    sched.arrive(ticket("a2", "a"), 45.0)
+    assert sched.explain("a2", 45.0).bound_s == 50 + 3 * (40 + 24 * 40 + 105)
 
 
 def test_a_load_that_takes_longer_than_expected_is_outside_the_bound() -> None:
@@ -121,6 +125,48 @@ def test_a_duration_is_learned_from_the_models_own_calls_and_guessed_from_those_
     assert room.service_s(own) == 26.0
 
 
+def test_calls_that_died_with_their_engine_teach_nothing_and_cost_the_others_one_turn() -> None:
+    sched = busy(model("a"), model("b", 10), policy=POLICY)
+    sched.arrive(ticket("t1", "a"), 0.0)
+    sched.arrive(ticket("t2", "a"), 0.0)
+    sched.arrive(ticket("b1", "b"), 1.0)
+    expected_s = sched.explain("b1", 2.0).bound_s
+    sched.replica_gone("a", 1, 2.0, reason="it fell over")
+    assert sched.explain("b1", 2.0).bound_s == (expected_s or 0.0) + 10 + 24 * 10 + 105
+    ready(sched, "a", 12.0)
+    assert sched.explain("t2", 12.0).estimate_s == 5.0  # not the two seconds that the other lasted
+
+
+def test_a_key_that_goes_for_a_moment_still_owes_what_it_had() -> None:
+    accounts = Accounts()
+    ann, bob = accounts.join("ann"), accounts.join("bob")
+    ann.served_s, bob.served_s = 100.0, 10.0
+    assert (accounts.lead_s(ann), accounts.lead_s(bob)) == (90.0, 0.0)
+    accounts.part("ann", ann)
+    assert accounts.join("ann").served_s == 100.0
+
+
+def test_a_raised_call_goes_before_those_of_its_new_line_who_came_later() -> None:
+    sched = busy(model("a"))
+    for name, priority in [("h1", HIGH), ("low", LOW), ("h2", HIGH), ("h3", HIGH)]:
+        sched.arrive(ticket(name, "a", priority=priority), 0.0)
+    sched.command(SetPriority("low", HIGH), 1.0)
+    assert [waiting.id for waiting in sched.waiting()] == ["h1", "low", "h2", "h3"]
+
+
+def test_as_many_wait_for_a_model_as_may() -> None:
+    sched = busy(model("a", max_queue=1))
+    assert deeds(sched.arrive(ticket("t1", "a"), 0.0)) == []
+    (refused,) = deeds(sched.arrive(ticket("t2", "a"), 0.0))
+    assert isinstance(refused, Refuse)
+    assert isinstance(refused.error, QueueFull)
+
+
+def test_who_does_not_wait_is_told_so() -> None:
+    wait = busy(model("a")).explain("nobody", 0.0)
+    assert (wait.reason, wait.position, wait.estimate_s, wait.bound_s) == (WaitReason.NONE, 0, 0.0, 0.0)
+
+
 def test_an_arrival_counts_less_the_longer_ago_it_was() -> None:
     queue = Queue(Model("a"), 10.0)
     queue.saw_arrival(HIGH, 0.0, 100.0)
@@ -149,7 +195,8 @@ def test_the_numbers_of_another_plan_hold_from_then_on() -> None:
     sched.configure(plan(model("a"), policy=POLICY, max_waiting=1), 1.0)
     assert deeds(sched.arrive(ticket("t1", "a"), 2.0)) == []
     (refused,) = deeds(sched.arrive(ticket("t2", "a"), 2.0))
-    assert isinstance(refused.error, QueueFull)  # type: ignore[union-attr]
+    assert isinstance(refused, Refuse)
+    assert isinstance(refused.error, QueueFull)
 
 
 def test_a_wake_up_that_is_pending_is_not_asked_for_again() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.core.actions import Start, Stop
-from penstock.core.commands import Load
+from penstock.core.actions import Refuse, Start, Stop
+from penstock.core.commands import Load, Pin, Reset
 from penstock.core.explain import WaitReason
 from penstock.core.model import Model, Phase, Pool, Priority
 from penstock.core.scheduler import Policy, Scheduler
-from tests.core.worlds import deeds, gone, model, ready, scheduler, ticket
+from penstock.errors import Unadmittable
+from tests.core.worlds import deeds, gone, model, plan, ready, scheduler, ticket
 
 HIGH, NORMAL, LOW = Priority
 POOL = Pool("p")
@@ -29,13 +30,27 @@ def there(name: str) -> Model:
     return Model(name, is_launched=False, pool="p", cost=0.5)
 
 
-def test_of_two_who_wait_equally_the_one_that_takes_less_time_is_loaded_first() -> None:
-    sched = resident(model("a"), model("slow", load_s=50.0), model("quick", load_s=10.0))
+def test_of_two_who_wait_equally_the_one_that_takes_less_time_to_load_is_loaded_first() -> None:
+    sched = resident(model("a"), model("large", load_s=50.0), model("small", load_s=10.0))
     sched.arrive(ticket("a1", "a"), 11.0)
-    sched.arrive(ticket("slow1", "slow"), 12.0)
-    sched.arrive(ticket("quick1", "quick"), 13.0)
+    sched.arrive(ticket("large1", "large"), 12.0)
+    sched.arrive(ticket("small1", "small"), 13.0)
     assert deeds(sched.leave("a1", 14.0)) == [Stop("a", 1)]
-    assert gone(sched, "a", 15.0) == [Start("quick", 1)]
+    assert gone(sched, "a", 15.0) == [Start("small", 1)]
+
+
+def test_of_two_who_wait_equally_the_one_that_takes_less_time_to_answer_is_loaded_first() -> None:
+    sched = resident(model("large"), model("a"), model("small"))
+    sched.arrive(ticket("large0", "large"), 10.0)
+    sched.leave("large0", 110.0)
+    sched.command(Load("a"), 110.0)
+    gone(sched, "large", 111.0)
+    ready(sched, "a", 121.0)
+    sched.arrive(ticket("a1", "a"), 121.0)
+    sched.arrive(ticket("large1", "large"), 122.0)
+    sched.arrive(ticket("small1", "small"), 123.0)
+    assert deeds(sched.leave("a1", 124.0)) == [Stop("a", 1)]
+    assert gone(sched, "a", 125.0) == [Start("small", 1)]
 
 
 def test_a_busier_model_is_not_asked_to_leave_for_one_that_is_not_due() -> None:
@@ -69,23 +84,25 @@ def test_what_runs_on_the_victim_will_have_left_the_pool() -> None:
 
 
 @pytest.mark.parametrize(
-    ("waiting", "priority", "until_s"),
+    ("waiting", "slots", "priority", "until_s"),
     [
-        (1, NORMAL, 10.0 + 4 * 20.0),  # four round trips of two loads
-        (2, NORMAL, 10.0 + 4 * 20.0),  # work of exactly a load time
-        (3, NORMAL, 10.0 + 3 * 4 * 20.0),  # more than that: three times as long
-        (3, LOW, 10.0 + 1 * 20.0),  # against a better class
+        (1, 1, NORMAL, 10.0 + 4 * 20.0),  # four round trips of two loads
+        (2, 1, NORMAL, 10.0 + 4 * 20.0),  # work of exactly a load time
+        (3, 1, NORMAL, 10.0 + 3 * 4 * 20.0),  # more than that: three times as long
+        (3, 2, NORMAL, 10.0 + 4 * 20.0),  # but done two at a time
+        (3, 1, LOW, 10.0 + 1 * 20.0),  # against a better class
     ],
 )
 def test_a_hold_depends_on_the_work_that_waits_and_on_its_class(
-    waiting: int, priority: Priority, until_s: float
+    waiting: int, slots: int, priority: Priority, until_s: float
 ) -> None:
-    sched = resident(model("a"), model("b"), policy=Policy(patience_s=(0.0, 0.0, 900.0)))
-    for number in range(waiting + 1):
+    sched = resident(model("a", slots=slots), model("b"), policy=Policy(patience_s=(0.0, 0.0, 900.0)))
+    for number in range(waiting + slots):
         sched.arrive(ticket(f"a{number}", "a", priority=priority), 10.0)
     sched.arrive(ticket("b1", "b", "bob"), 11.0)
     wait = sched.explain("b1", 11.0)
     assert (wait.reason, wait.wait_for, wait.wait_until_s) == (WaitReason.HOLD, "a", until_s)
+    assert wait.estimate_s == until_s - 11.0 + 10.0  # then it is loaded
 
 
 def test_of_two_models_the_one_that_has_nothing_to_finish_makes_way() -> None:
@@ -123,18 +140,50 @@ def test_a_load_that_was_asked_for_is_tried_again_but_forgotten_when_it_failed_f
     assert sched.replicas["a"].phase is Phase.STOPPING  # nobody wants it: the wish of then is over
 
 
+def test_a_model_that_was_reset_has_all_its_attempts_again() -> None:
+    sched = scheduler(model("a"), policy=Policy(start_attempts=2))
+    for generation in (1, 2):
+        sched.command(Load("a"), 100.0 * generation)
+        sched.replica_failed("a", generation, 100.0 * generation, reason="no")
+    assert sched.replicas["a"].phase.value == "failed"
+    sched.command(Reset("a"), 300.0)
+    sched.command(Load("a"), 300.0)
+    sched.replica_failed("a", 3, 301.0, reason="no")
+    assert sched.replicas["a"].phase.value == "backoff"
+
+
+def test_a_pin_of_a_model_that_is_no_more_is_forgotten() -> None:
+    sched = resident(model("a"), model("b"))
+    sched.command(Pin("a"), 10.0)
+    sched.configure(plan(model("b")), 11.0)
+    assert sched.pinned == frozenset()
+
+
+def test_who_would_never_fit_beside_what_is_pinned_is_told_so_at_the_door() -> None:
+    sched = resident(model("a"), model("b"))
+    sched.command(Pin("a"), 10.0)
+    (refused,) = deeds(sched.arrive(ticket("b1", "b"), 11.0))
+    assert isinstance(refused, Refuse)
+    assert isinstance(refused.error, Unadmittable)
+
+
 def test_of_two_idle_models_the_one_that_better_calls_come_for_stays() -> None:
     sched = resident(model("a", 50), model("b", 50), model("c", 50), policy=Policy(demand_memory_s=100.0))
     sched.command(Load("b"), 10.0)
     ready(sched, "b", 10.0)
+    for name in "abc":
+        sched.arrive(ticket(f"{name}0", name), 11.0)
+    for name in "cba":  # there was a decision before any of the calls that count
+        sched.leave(f"{name}0", 12.0)
     for number, (name, priority) in enumerate([("b", LOW), ("b", LOW), ("b", LOW), ("a", HIGH)]):
         sched.arrive(ticket(f"t{number}", name, priority=priority), 20.0 + number)
         sched.leave(f"t{number}", 20.0 + number)
     assert deeds(sched.arrive(ticket("c1", "c"), 30.0)) == [Stop("b", 1)]  # a high call counts for sixteen low ones
 
 
-def test_the_first_hold_that_ends_is_waited_for() -> None:
-    policy = Policy(patience_s=(0.0, 0.0, 900.0), hold_stretch=1.0)
+@pytest.mark.parametrize("patience_s", [0.0, 90.0])
+def test_the_first_hold_that_ends_is_waited_for(patience_s: float) -> None:
+    policy = Policy(patience_s=(0.0, patience_s, 900.0), hold_stretch=1.0)
     sched = resident(model("a", 50), model("b", 50), model("c", 50), policy=policy)
     sched.command(Load("b"), 10.0)
     ready(sched, "b", 30.0)
