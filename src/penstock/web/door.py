@@ -20,6 +20,7 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 OPEN_PATHS = frozenset({"/health", "/v1/models", "/models"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+JSON = (b"content-type", b"application/json")
 SECURITY_HEADERS = [
     (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
     (b"x-content-type-options", b"nosniff"),
@@ -50,6 +51,8 @@ class Door:
                 message["headers"] = [*message.get("headers", ()), *SECURITY_HEADERS]
             await send(message)
 
+        if scope["method"] == "POST":  # bodies here are JSON, also from a `curl -d` that says otherwise
+            scope["headers"] = [*(h for h in scope["headers"] if h[0] != b"content-type"), JSON]
         await self._app(scope, receive, send_guarded)
 
     def _refusal(self, scope: Message) -> GatewayError | None:
@@ -79,7 +82,7 @@ def _is_open(path: str) -> bool:
 
 async def _answer(error: GatewayError, send: Send) -> None:
     body = error_body(error.message, error.code)
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    headers = [JSON, (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
