@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.core.actions import Refuse, Start, Stop
-from penstock.core.commands import Load, Pin, Reset
+from penstock.core.actions import Start, Stop
+from penstock.core.commands import Load
 from penstock.core.explain import WaitReason
 from penstock.core.model import Model, Phase, Pool, Priority
 from penstock.core.scheduler import Policy, Scheduler
-from penstock.errors import Unadmittable
-from tests.core.worlds import deeds, gone, model, plan, ready, scheduler, ticket
+from tests.core.worlds import deeds, gone, model, ready, scheduler, ticket
 
 HIGH, NORMAL, LOW = Priority
 POOL = Pool("p")
@@ -115,70 +114,18 @@ def test_of_two_models_the_one_that_has_nothing_to_finish_makes_way() -> None:
     assert deeds(sched.arrive(ticket("c1", "c"), 22.0)) == [Stop("b", 1)]
 
 
-def test_a_load_is_finished_without_its_waiter_where_loads_are_not_given_up() -> None:
-    sched = scheduler(model("a"), policy=Policy(cancel_loads=False))
-    sched.arrive(ticket("t1", "a"), 0.0)
-    assert deeds(sched.leave("t1", 1.0)) == []
-    ready(sched, "a", 10.0)
-    assert sched.replicas["a"].phase is Phase.READY
-
-
-def test_asking_to_load_what_is_there_does_not_keep_it_there() -> None:
-    sched = resident(model("a", ttl_s=30.0))
-    sched.command(Load("a"), 20.0)
-    assert deeds(sched.tick(40.0)) == [Stop("a", 1)]
-
-
-def test_a_load_that_was_asked_for_is_tried_again_but_forgotten_when_it_failed_for_good() -> None:
-    sched = scheduler(model("a"), policy=Policy(backoff_s=(1.0,), failed_pause_s=30.0))
-    sched.command(Load("a"), 0.0)
-    sched.replica_failed("a", 1, 1.0, reason="no")
-    assert deeds(sched.tick(2.0)) == [Start("a", 2)]
-    sched.replica_failed("a", 2, 3.0, reason="never", is_final=True)
-    assert deeds(sched.arrive(ticket("t1", "a"), 100.0)) == [Start("a", 3)]
-    sched.leave("t1", 101.0)
-    assert sched.replicas["a"].phase is Phase.STOPPING  # nobody wants it: the wish of then is over
-
-
-def test_a_model_that_was_reset_has_all_its_attempts_again() -> None:
-    sched = scheduler(model("a"), policy=Policy(start_attempts=2))
-    for generation in (1, 2):
-        sched.command(Load("a"), 100.0 * generation)
-        sched.replica_failed("a", generation, 100.0 * generation, reason="no")
-    assert sched.replicas["a"].phase.value == "failed"
-    sched.command(Reset("a"), 300.0)
-    sched.command(Load("a"), 300.0)
-    sched.replica_failed("a", 3, 301.0, reason="no")
-    assert sched.replicas["a"].phase.value == "backoff"
-
-
-def test_a_pin_of_a_model_that_is_no_more_is_forgotten() -> None:
-    sched = resident(model("a"), model("b"))
-    sched.command(Pin("a"), 10.0)
-    sched.configure(plan(model("b")), 11.0)
-    assert sched.pinned == frozenset()
-
-
-def test_who_would_never_fit_beside_what_is_pinned_is_told_so_at_the_door() -> None:
-    sched = resident(model("a"), model("b"))
-    sched.command(Pin("a"), 10.0)
-    (refused,) = deeds(sched.arrive(ticket("b1", "b"), 11.0))
-    assert isinstance(refused, Refuse)
-    assert isinstance(refused.error, Unadmittable)
-
-
 def test_of_two_idle_models_the_one_that_better_calls_come_for_stays() -> None:
     sched = resident(model("a", 50), model("b", 50), model("c", 50), policy=Policy(demand_memory_s=100.0))
     sched.command(Load("b"), 10.0)
-    ready(sched, "b", 10.0)
+    ready(sched, "b", 20.0)
     for name in "abc":
-        sched.arrive(ticket(f"{name}0", name), 11.0)
+        sched.arrive(ticket(f"{name}0", name), 21.0)
     for name in "cba":  # there was a decision before any of the calls that count
-        sched.leave(f"{name}0", 12.0)
+        sched.leave(f"{name}0", 22.0)
     for number, (name, priority) in enumerate([("b", LOW), ("b", LOW), ("b", LOW), ("a", HIGH)]):
-        sched.arrive(ticket(f"t{number}", name, priority=priority), 20.0 + number)
-        sched.leave(f"t{number}", 20.0 + number)
-    assert deeds(sched.arrive(ticket("c1", "c"), 30.0)) == [Stop("b", 1)]  # a high call counts for sixteen low ones
+        sched.arrive(ticket(f"t{number}", name, priority=priority), 23.0 + number)
+        sched.leave(f"t{number}", 23.0 + number)
+    assert deeds(sched.arrive(ticket("c1", "c"), 40.0)) == [Stop("b", 1)]  # a high call counts for sixteen low ones
 
 
 @pytest.mark.parametrize("patience_s", [0.0, 90.0])
