@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from penstock.core.actions import Admit, WakeAt
+from penstock.core.admission import PoolState
 from penstock.core.budget import share_of
+from penstock.core.commands import Load
 from penstock.core.model import Model, Pool
 from penstock.core.scheduler import Policy, Scheduler, WaitReason
-from tests.core.worlds import deeds, scheduler, ticket
+from tests.core.worlds import deeds, model, ready, scheduler, ticket
 
 POOL = Pool("p")
 
@@ -94,3 +96,15 @@ def test_what_was_taken_is_given_back_exactly() -> None:
         sched.leave(f"t{i}", 1000.0)
     [budget] = sched._desk._budgets.values()
     assert (budget.used, budget.running) == (0.0, {})
+
+
+def test_a_pool_tells_what_runs_in_it_and_for_whom_a_share_is_kept() -> None:
+    sched = scheduler(model("a", slots=4, pool="p"), model("b", 40, slots=4, pool="p", cost=1.0), pools=(Pool("p"),))
+    for name in "ab":
+        sched.command(Load(name), 0.0)
+        ready(sched, name, 0.0)
+    sched.arrive(ticket("t1", "a"), 0.0)
+    sched.arrive(ticket("t2", "b"), 0.0)
+    sched.tick(6.0)
+    assert sched.pools() == [PoolState(Pool("p"), 0.25, {"a": 1}, "t2")]
+    assert (sched.share("t2"), sched.share("t1")) == (1.0, None)

@@ -8,7 +8,7 @@ from penstock.core.actions import Admit, Cancel, Refuse, Start, Stop, WakeAt
 from penstock.core.commands import CancelWaiting, Load, Pause, Pin, Reset, Resume, Unload, Unpin
 from penstock.core.memory import MemoryResidency
 from penstock.core.model import Device, Model, Phase, Pool, Priority
-from penstock.core.scheduler import Plan, Policy, Scheduler, WaitReason
+from penstock.core.scheduler import Plan, Policy, Scheduler, Wait, WaitReason
 from penstock.errors import PromptTooLong, QueueFull, StartFailed, Unadmittable, UnknownModel
 from tests.core.worlds import deeds, gone, model, plan, ready, scheduler, ticket
 
@@ -270,6 +270,8 @@ def test_a_model_that_waits_when_another_is_pinned_in_its_place_is_told_so() -> 
     sched.tick(100.0)
     wait = sched.explain("t2", 100.0)
     assert (wait.reason, wait.estimate_s, wait.bound_s) == (WaitReason.MEMORY, None, None)
+    sched.tick(wait.wait_until_s or 0.0)  # no reading was to blame
+    assert sched.explain("t2", 130.0) == Wait(WaitReason.MEMORY)
 
 
 def test_memory_that_others_hold_is_not_counted_on() -> None:
