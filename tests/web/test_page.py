@@ -137,9 +137,7 @@ def test_each_waiter_says_why_it_waits_and_its_clock_ticks(visit: Visiting) -> N
     shown = visit(busy_box())
     rows = shown.section("Queue").get_by_role("row")
     expect(rows).to_have_count(4)
-    expect(rows.nth(1)).to_contain_text(
-        re.compile("next.*qwen.*ann.*high.*all 2 slots busy.*about 4 s to go")
-    )
+    expect(rows.nth(1)).to_contain_text(re.compile("next.*qwen.*ann.*high.*all 2 slots busy.*about 4 s to go"))
     expect(rows.nth(2)).to_contain_text(re.compile("2.*qwen.*–.*low"))
     expect(rows.nth(3)).to_contain_text(re.compile("next.*gemma.*gemma is being loaded"))
     shown.page.clock.fast_forward("00:40")
