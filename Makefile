@@ -16,10 +16,10 @@ run: $(VENV)/.ready ## Serve what is on this machine (or three tiny demo models)
 	@$(BIN)/penstock serve $(ARGS)
 
 test: $(VENV)/.ready-dev check ## Lint, types, and all tests with small counts
-	$(PYTEST) -m "not long" $(ARGS)
+	$(PYTEST) $(ARGS)
 
 test-long: $(VENV)/.ready-dev ## The full counts; takes an hour or so
-	$(PYTEST) --timeout 3600 $(ARGS)
+	$(PYTEST) -m "long or not long" --timeout 3600 $(ARGS)
 
 check: $(VENV)/.ready-dev ## Lint and types
 	$(BIN)/ruff check .

@@ -21,7 +21,7 @@ def test_people_pass_a_batch_on_the_gateway_as_in_the_simulation() -> None:
 
 
 def test_those_who_wait_beside_a_drip_are_served_while_it_goes_on_as_in_the_simulation() -> None:
-    played = play(drip(4.0))
+    played = play(drip(8.0))  # B and C are begun after 3 s or so; a busy machine takes longer
     for waits in (played.real, played.simulated):
         assert {wait.model for wait in waits} == set("abc")
         assert waits[-1].model == "a"

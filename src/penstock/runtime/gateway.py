@@ -73,7 +73,7 @@ App = Callable[["Gateway"], object]
 
 
 class Gateway:
-    """One running gateway. `async with` it; then `serve` until `stop`."""
+    """One running gateway: built on the loop, then `serve` until `stop`."""
 
     def __init__(self, options: GatewayOptions, make_app: App) -> None:
         """Raises StateDirInUse, OSError. Must be called on the running loop."""
