@@ -107,4 +107,4 @@ def test_a_pool_tells_what_runs_in_it_and_for_whom_a_share_is_kept() -> None:
     sched.arrive(ticket("t2", "b"), 0.0)
     sched.tick(6.0)
     assert sched.pools() == [PoolState(Pool("p"), 0.25, {"a": 1}, "t2")]
-    assert (sched.share("t2"), sched.share("t1")) == (1.0, None)
+    assert (sched.share("t2"), sched.share("t1"), sched.share("t3")) == (1.0, 0.25, None)

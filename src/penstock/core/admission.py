@@ -95,6 +95,11 @@ class Desk:
         self._room.remove(entry, now_s)
         self._room.accounts[entry.ticket.priority].part(entry.ticket.key, entry.account)
 
+    def share(self, ticket_id: str) -> float | None:
+        """What it takes of its pool, or will take; None = it neither runs nor waits."""
+        entry = self.running.get(ticket_id) or self._room.entries.get(ticket_id)
+        return None if entry is None else entry.share
+
     def pools(self) -> list[PoolState]:
         kept = {
             name: budget.reservation.entry.ticket.id for name, budget in self._budgets.items() if budget.reservation

@@ -201,8 +201,8 @@ class Scheduler:
         return self._desk.pools()
 
     def share(self, ticket_id: str) -> float | None:
-        """What a waiting ticket will take of its pool; None = it does not wait."""
-        return None if (entry := self._room.entries.get(ticket_id)) is None else entry.share
+        """What a ticket takes of its pool, or will take; None = it neither runs nor waits."""
+        return self._desk.share(ticket_id)
 
     def waiting_count(self, model: str | None = None) -> int:
         return len(self._room.entries) if model is None else self._room.queues[model].count

@@ -188,6 +188,9 @@ class Call:
         record.admitted_s = now_s - self.opened_s
         record.engine = replica_id
         self._has_slot = True
+        dispatcher = self.context.dispatcher
+        if (pool := dispatcher.replicas[replica_id].model.pool) is not None:
+            record.pool, record.cost = pool, dispatcher.share(record.id)
         if self.phase is CallPhase.QUEUED:
             self.note_wait()
             if record.estimated_wait_s is not None and record.enqueued_s is not None:

@@ -90,39 +90,38 @@ class Dispatcher:
     # For engines: facts, each idempotent, each about one generation.
 
     def engine_ready(self, replica_id: str, generation: int, load_s: float) -> None:
-        self._act(self._scheduler.replica_ready(replica_id, generation, self._clock(), load_s=load_s))
+        self._decided(self._scheduler.replica_ready(replica_id, generation, self._clock(), load_s=load_s))
 
     def engine_failed(self, replica_id: str, generation: int, reason: str, *, is_final: bool) -> None:
-        self._act(
+        self._decided(
             self._scheduler.replica_failed(replica_id, generation, self._clock(), reason=reason, is_final=is_final)
         )
 
     def engine_gone(self, replica_id: str, generation: int, reason: str | None) -> None:
         free = self.read_memory()
         now_s = self._clock()
-        self._act(self._scheduler.replica_gone(replica_id, generation, now_s, reason=reason, free_bytes=free))
+        self._decided(self._scheduler.replica_gone(replica_id, generation, now_s, reason=reason, free_bytes=free))
 
     def engine_slots(self, replica_id: str, slots: int) -> None:
         """The engine itself says how many calls it serves at once."""
         plan = self._scheduler.plan
         models = tuple(replace(model, slots=slots) if model.name == replica_id else model for model in plan.models)
-        self._act(self._scheduler.configure(replace(plan, models=models), self._clock()))
+        self._decided(self._scheduler.configure(replace(plan, models=models), self._clock()))
 
     # For samplers.
 
     def memory(self, device: str, free_bytes: int) -> None:
-        self._act(self._scheduler.memory(device, free_bytes, self._clock()))
+        self._decided(self._scheduler.memory(device, free_bytes, self._clock()))
 
     # For operators.
 
     def begin(self) -> None:
         """Do what needs nobody's asking: pinned models are loaded."""
-        self._act(self._scheduler.tick(self._clock()))
+        self._decided(self._scheduler.tick(self._clock()))
 
     def command(self, command: Command) -> None:
         """Carry it out, at once."""
-        self._act(self._scheduler.command(command, self._clock()))
-        self.look()
+        self._decided(self._scheduler.command(command, self._clock()))
         self.on_change()
 
     def look(self) -> None:
@@ -142,7 +141,7 @@ class Dispatcher:
         return self._scheduler.pools()
 
     def share(self, ticket_id: str) -> float | None:
-        """What a waiting call will take of its pool; None = it does not wait."""
+        """What a call takes of its pool, or will take; None = it neither runs nor waits."""
         return self._scheduler.share(ticket_id)
 
     def waiting(self) -> Iterator[Ticket]:
@@ -168,6 +167,11 @@ class Dispatcher:
             waiter.refused(ShuttingDown(retry_after_s=5), now_s)
 
     # Deeds.
+
+    def _decided(self, actions: list[Action]) -> None:
+        """After a fact that is no call's: engines come and go seldom, and change for what everybody waits."""
+        self._act(actions)
+        self.look()
 
     def _act(self, actions: list[Action]) -> None:
         if self._scheduler.waiting_count() or self.wait_clock.is_running:
@@ -214,4 +218,4 @@ class Dispatcher:
         if self._clock() < self._timer_s:  # uvloop's timers fire up to a millisecond early
             self._wake_at(self._timer_s)  # the scheduler would find nothing to do, and not ask again
             return
-        self._act(self._scheduler.tick(self._clock()))
+        self._decided(self._scheduler.tick(self._clock()))
