@@ -31,6 +31,7 @@ def test_the_committed_page_is_the_generated_one() -> None:
 
 def test_the_schema_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(json_schema())
+    assert json_schema()["type"] == "object"
 
 
 @pytest.mark.parametrize(

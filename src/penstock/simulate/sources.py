@@ -106,11 +106,11 @@ class Source(Section):
 
     def calls(self, tape: Tape) -> Iterator[Call]:
         """Those known from the start; a closed loop's later ones hang on them."""
-        raise NotImplementedError
+        raise AssertionError("each kind of source says this itself")
 
     def most_calls(self) -> int:
         """About how many there can be at most."""
-        raise NotImplementedError
+        raise AssertionError("each kind of source says this itself")
 
     def _draw(self, draft: Draft, tape: Tape, index: int, *, but_not: Iterable[str] = ()) -> Draft:
         """Fill in what is not given yet: the model, what is left to its default, the rest in the order of the file."""

@@ -55,15 +55,15 @@ class RequestReading(HttpToolsProtocol):
 
     def begin(self, head: Head) -> None:
         """A request's head is here."""
-        raise NotImplementedError
+        raise AssertionError("a connection does this")
 
     def refuse(self, fault: Malformed) -> None:
         """What came is no request; nothing after it can be read."""
-        raise NotImplementedError
+        raise AssertionError("a connection does this")
 
     def cut(self) -> None:
         """Close the connection at once, whatever is still to be written."""
-        raise NotImplementedError
+        raise AssertionError("a connection does this")
 
     def data_received(self, data: bytes) -> None:
         if self.timeout_keep_alive_task is not None:
