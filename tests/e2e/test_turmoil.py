@@ -61,6 +61,11 @@ async def stir(folder: Path, *, seed: int, clients: int, calls: int) -> None:
         turmoil = Turmoil(program, seed)
         await asyncio.gather(*(turmoil.client(calls) for _ in range(clients)))
         await until(lambda: is_at_rest(program))
+
+        async def is_told() -> bool:  # the store is a moment behind the gateway
+            return len(program.records()) >= clients * calls
+
+        await until(is_told)
         await program.until_no_record_is_open()
         records = program.records().values()
         assert len(records) == clients * calls
