@@ -14,7 +14,8 @@ from penstock.config.faults import ConfigError, Findings
 from penstock.config.load import FORMATS, load, loads
 from penstock.config.positions import parse
 from penstock.config.reference import EXAMPLE
-from penstock.config.schema import LimitsSettings, ModelSettings, Settings
+from penstock.config.schema import ModelSettings, Settings
+from penstock.config.sections import LimitsSettings
 
 ENVIRON = {"A": "x: {", "B": "1", "FAR_KEY": "k"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock.config.plan import plan
-from penstock.config.schema import BreakerSettings, PoolSettings
+from penstock.config.sections import BreakerSettings, PoolSettings
 from penstock.config.values import ClientKey
 from tests.config.worlds import faults, read
 

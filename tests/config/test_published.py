@@ -11,7 +11,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from penstock.config.reference import EXAMPLE, json_schema, markdown
-from penstock.config.schema import Section, Settings
+from penstock.config.schema import Settings
+from penstock.config.sections import Section
 from tests.config.test_faults import WRONG
 
 

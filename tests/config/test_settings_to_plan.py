@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock.config.plan import HOST_DEVICE, plan
-from penstock.config.schema import BreakerSettings
+from penstock.config.sections import BreakerSettings
 from penstock.core.model import Model, Pool
 from tests.config.worlds import native
 

@@ -8,7 +8,7 @@ from typing import get_args, get_origin
 
 from penstock.config.faults import Fault, Findings, did_you_mean, listed
 from penstock.config.positions import Node
-from penstock.config.schema import Section
+from penstock.config.sections import Section
 
 FREE = "x-"
 """Keys that begin so belong to the writer of the file."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from penstock.config.commands import declared_slots
-from penstock.config.schema import GGUF_SLOTS, MatrixSettings, ModelSettings, Settings
+from penstock.config.schema import GGUF_SLOTS, ModelSettings, Settings
+from penstock.config.sections import MatrixSettings
 from penstock.config.values import UNLIMITED, Residency
 from penstock.core.groups import Group, GroupResidency
 from penstock.core.matrix import Matrix, MatrixResidency

@@ -17,7 +17,7 @@ from pydantic import Field, JsonValue, ValidationError
 
 from penstock.config.faults import ConfigError, Fault, Findings, Mark, listed
 from penstock.config.positions import Node, parse
-from penstock.config.schema import Section
+from penstock.config.sections import Section
 from penstock.config.validate import described
 from penstock.config.values import Size
 from penstock.core.memory import MemoryResidency

@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, ModelWrapValidatorHandler, PrivateAttr, Tag, model_validator
 
-from penstock.config.schema import Section
+from penstock.config.sections import Section
 from penstock.config.values import unexpected
 from penstock.core.model import Priority
 from penstock.simulate.draws import NameDraw, NumberDraw, draw_name, draw_number, names_in
