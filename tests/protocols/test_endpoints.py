@@ -45,7 +45,7 @@ def test_a_path_that_is_in_no_row_is_nobodys(path: bytes) -> None:
 )
 def test_a_refusal_has_the_dialects_form(error: errors.GatewayError, kind: str, param: str | None) -> None:
     for endpoint in TABLE:
-        reply = endpoint.dialect.refusal(error)
+        reply = endpoint.dialect.refusal(error, "r")
         said = json.loads(reply.body)["error"]
         assert reply.status == error.status
         assert (said["message"], said["type"], said["param"], said["code"]) == (error.message, kind, param, error.code)
@@ -53,5 +53,5 @@ def test_a_refusal_has_the_dialects_form(error: errors.GatewayError, kind: str, 
         headers = dict(reply.headers)
         assert headers.get(b"retry-after") == (None if error.retry_after_s is None else b"7")
         assert (headers.get(b"x-should-retry") == b"false") is not error.is_retry_useful
-        in_stream = endpoint.dialect.stream_failure(error)
+        in_stream = endpoint.dialect.stream_failure(error, "r")
         assert in_stream == b"data: " + reply.body + b"\n\n"

@@ -8,15 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.core.message import CallFacts
+from penstock.core.message import CallFacts, Edits, Head
 from penstock.errors import AmbiguousBody, BadRequest, InvalidJson, MissingModel
 from penstock.protocols.openai import CHAT, EMBEDDINGS
 
 ASKS = b'"stream_options":{"include_usage":true}'
 
 
+HEAD = Head(b"POST", b"/v1/chat/completions", [], "1.1", None, {})
+
+
 def read(body: bytes) -> CallFacts:
-    return CHAT.read(body)
+    return CHAT.read(HEAD, body)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +67,7 @@ def test_what_cannot_be_understood_in_one_way_is_refused(body: bytes, error: typ
     with pytest.raises(BadRequest) as caught:
         read(body)
     assert caught.type is error
-    assert json.loads(CHAT.refusal(caught.value).body)["error"]["code"] == error.code
+    assert json.loads(CHAT.refusal(caught.value, "r").body)["error"]["code"] == error.code
 
 
 @pytest.mark.parametrize(
@@ -88,7 +91,7 @@ def test_what_cannot_be_understood_in_one_way_is_refused(body: bytes, error: typ
 )
 def test_what_is_understood_goes_on_byte_for_byte(body: bytes) -> None:
     facts = read(body)
-    assert (facts.model, facts.body) == ("a", body)
+    assert (facts.model, b"".join(facts.body)) == ("a", body)
     assert (facts.is_stream, facts.hides_usage_chunk, facts.workload, facts.priority) == (False, False, None, None)
 
 
@@ -104,7 +107,7 @@ def test_what_is_understood_goes_on_byte_for_byte(body: bytes) -> None:
 )
 def test_a_priority_is_taken_out_and_only_a_reasonable_integer_counts(raw: bytes, priority: int | None) -> None:
     facts = read(b'{"a":[1, 2],"priority": ' + raw + b',"model":"a"}')
-    assert (facts.priority, facts.body) == (priority, b'{"a":[1, 2],"model":"a"}')
+    assert (facts.priority, b"".join(facts.body)) == (priority, b'{"a":[1, 2],"model":"a"}')
 
 
 @pytest.mark.parametrize(
@@ -120,7 +123,7 @@ def test_a_priority_is_taken_out_and_only_a_reasonable_integer_counts(raw: bytes
 )
 def test_the_workload_is_taken_out_of_the_metadata(metadata: bytes, workload: str | None, left: bytes) -> None:
     facts = read(b'{"model":"a","metadata":' + metadata + b',"z":1.0}')
-    assert (facts.workload, facts.body) == (workload, b'{"model":"a","metadata":' + left + b',"z":1.0}')
+    assert (facts.workload, b"".join(facts.body)) == (workload, b'{"model":"a","metadata":' + left + b',"z":1.0}')
 
 
 @pytest.mark.parametrize(
@@ -142,30 +145,31 @@ def test_the_workload_is_taken_out_of_the_metadata(metadata: bytes, workload: st
 )
 def test_a_stream_is_made_to_count_its_tokens(given_: bytes, sent: bytes) -> None:
     facts = read(given_)
-    assert (facts.is_stream, facts.hides_usage_chunk, facts.body) == (True, True, sent)
+    assert (facts.is_stream, facts.hides_usage_chunk, b"".join(facts.body)) == (True, True, sent)
 
 
 def test_a_caller_that_asks_for_usage_itself_gets_what_it_asked_for() -> None:
     body = b'{"model":"a","stream":true,"stream_options":{"include_usage":true}}'
     facts = read(body)
-    assert (facts.hides_usage_chunk, facts.body) == (False, body)
+    assert (facts.hides_usage_chunk, b"".join(facts.body)) == (False, body)
 
 
 def test_what_is_no_stream_is_asked_nothing() -> None:
     for body in (b'{"model":"a","stream":false}', b'{"model":"a","stream":null}'):
-        assert read(body).body == body
+        assert read(body).body == (body,)
     body = b'{"model":"a","stream":true}'
-    assert (EMBEDDINGS.read(body).is_stream, EMBEDDINGS.read(body).body) == (False, body)
+    assert (EMBEDDINGS.read(HEAD, body).is_stream, EMBEDDINGS.read(HEAD, body).body) == (False, (body,))
 
 
 def test_a_body_may_be_a_bytearray() -> None:
-    facts = CHAT.read(bytearray(b'{"model":"a","priority":1,"stream":true}'))
-    assert bytes(facts.body) == b'{"model":"a","stream":true,' + ASKS + b"}"
+    facts = CHAT.read(HEAD, bytearray(b'{"model":"a","priority":1,"stream":true}'))
+    assert bytes(b"".join(facts.body)) == b'{"model":"a","stream":true,' + ASKS + b"}"
 
 
 def test_another_name_for_the_model_leaves_everything_else() -> None:
-    body = b'{ "caf\\u00e9" : 1.0 ,"model": "a", "b":[ ] }'
-    assert CHAT.rename(body, 'b"\xe9') == '{"caf\\u00e9" : 1.0,"model": "b\\"\xe9","b":[ ]}'.encode()
+    facts = read(b'{ "caf\\u00e9" : 1.0 ,"model": "a", "b":[ ] }')
+    CHAT.edit(HEAD, facts, Edits(model='b"\xe9'))
+    assert b"".join(facts.body) == '{"caf\\u00e9" : 1.0,"model": "b\\"\xe9","b":[ ]}'.encode()
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -196,7 +200,7 @@ def test_whatever_else_a_body_says_keeps_its_meaning_and_its_order(
         assert b"\\ud" in body
         return
     left = [(name, value) for name, value in items if name != "priority"]
-    assert list(json.loads(bytes(facts.body)).items()) == left
+    assert list(json.loads(b"".join(facts.body)).items()) == left
     assert facts.priority == 3
 
 
@@ -207,4 +211,4 @@ def test_no_body_at_all_gets_more_out_of_the_reader_than_facts_or_a_refusal(body
             facts = read(candidate)
         except BadRequest:
             continue
-        assert isinstance(json.loads(bytes(facts.body).decode("utf-8", "replace")), dict)
+        assert isinstance(json.loads(b"".join(facts.body).decode("utf-8", "replace")), dict)

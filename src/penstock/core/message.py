@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Body = bytes | bytearray | memoryview
+"""A request's body as it came. A view when it is large: then it is mapped from a file, and is not to be copied."""
 
 Headers = list[tuple[bytes, bytes]]
 """Name and value as received; names compare without regard to case."""
@@ -26,6 +30,11 @@ class Head:
     @property
     def path(self) -> bytes:
         return self.target.partition(b"?")[0]
+
+    @property
+    def query(self) -> bytes:
+        """What follows the path, with its `?`."""
+        return self.target[len(self.path) :]
 
 
 @dataclass(slots=True)
@@ -61,18 +70,43 @@ class Usage:
     finish_reason: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """What the configuration wants changed in a request on its way to an engine.
+
+    put: raw JSON values by the names of top-level members; a name with dots is a path into objects.
+    drop: members that are taken out. Neither names the model: `model` does, None = it stays as the caller wrote it.
+    """
+
+    model: str | None = None
+    put: Mapping[str, bytes] = field(default_factory=dict)
+    drop: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return self.model is None and not self.put and not self.drop
+
+
 @dataclass(slots=True)
 class CallFacts:
     """What a dialect read from a request's head and body.
 
-    body: what goes to the engine: the caller's bytes, changed only where the dialect had to.
+    model: "" = the request names none, and need not.
+    body: what goes to the engine, in pieces: the caller's bytes, changed only where the dialect had to.
+    query: what follows the path, `?` included, as the caller wrote it.
     hides_usage_chunk: the usage chunk of the stream was asked for by us and is taken out again.
     """
 
     model: str
-    body: bytes | bytearray
+    body: tuple[Body, ...]
+    query: bytes = b""
     is_stream: bool = False
     hides_usage_chunk: bool = False
     prompt_tokens: int = 0  # estimate from the size of what the model has to read
     priority: int | None = None  # as asked in the body; None = not asked or unreadable
     workload: str | None = None
+    session: str | None = None
+
+    @property
+    def body_bytes(self) -> int:
+        return sum(map(len, self.body))

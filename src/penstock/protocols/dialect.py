@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from penstock.core.message import CallFacts, Reply, Usage
+from penstock.core.message import Body, CallFacts, Edits, Head, Reply, Usage
 from penstock.errors import GatewayError
 
 
@@ -36,17 +36,20 @@ class Dialect(Protocol):
     @property
     def name(self) -> str: ...
 
-    def read(self, body: bytes | bytearray) -> CallFacts:
+    def read(self, head: Head, body: Body) -> CallFacts:
         """Understand a request. Raises BadRequest."""
 
-    def rename(self, body: bytes | bytearray, model: str) -> bytes:
-        """The same request for an engine that knows the model by another name."""
+    def edit(self, head: Head, facts: CallFacts, edits: Edits) -> None:
+        """Change body and query of `facts` as the configuration wants; every other byte stays. Raises BadRequest."""
 
-    def meter(self, facts: CallFacts, content_type: bytes, content_encoding: bytes) -> Meter:
-        """A meter for an answer that says of itself what it is; of one that is compressed nothing is read."""
+    def meter(self, facts: CallFacts, content_type: bytes) -> Meter:
+        """A meter for an answer that says of itself what it is."""
 
-    def refusal(self, error: GatewayError) -> Reply:
+    def refusal(self, error: GatewayError, request_id: str) -> Reply:
         """A complete answer that says no."""
 
-    def stream_failure(self, error: GatewayError) -> bytes:
-        """The same inside a stream that has already begun."""
+    def stream_failure(self, error: GatewayError, request_id: str) -> bytes:
+        """The same inside a stream that has already begun, and that ends with it: without the mark of completeness."""
+
+    def waiting_text(self, text: str, model: str) -> bytes:
+        """A valid piece of a stream that shows `text` to whoever waits; b"" = such a stream has no place for it."""

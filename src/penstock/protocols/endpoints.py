@@ -33,20 +33,23 @@ class Capture(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One row. `path` is also what the engine is asked for, after the address's own prefix."""
+    """One row. The engine is asked for `engine_path`, after its address's own prefix; b"" = the same as `path`."""
 
     path: bytes
-    method: bytes
+    methods: tuple[bytes, ...]
     model_in: ModelIn
     dialect: Dialect
-    takes_slot: bool
     capture: Capture
+    engine_path: bytes = b""
+    takes_slot: bool = True
 
+
+POST = (b"POST",)
 
 TABLE: tuple[Endpoint, ...] = (
-    Endpoint(b"/v1/chat/completions", b"POST", ModelIn.JSON, openai.CHAT, True, Capture.BODIES),
-    Endpoint(b"/v1/completions", b"POST", ModelIn.JSON, openai.COMPLETIONS, True, Capture.BODIES),
-    Endpoint(b"/v1/embeddings", b"POST", ModelIn.JSON, openai.EMBEDDINGS, True, Capture.REQUEST),
+    Endpoint(b"/v1/chat/completions", POST, ModelIn.JSON, openai.CHAT, Capture.BODIES),
+    Endpoint(b"/v1/completions", POST, ModelIn.JSON, openai.COMPLETIONS, Capture.BODIES),
+    Endpoint(b"/v1/embeddings", POST, ModelIn.JSON, openai.EMBEDDINGS, Capture.REQUEST),
 )
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from penstock.core.message import CallFacts, Headers, Reply
+from penstock.core.message import Body, CallFacts, Edits, Head, Headers, Reply
 from penstock.errors import GatewayError, MissingModel
 from penstock.protocols import jsonbody
 from penstock.protocols.dialect import Meter
 from penstock.protocols.estimate import prompt_tokens
-from penstock.protocols.metering import BlindMeter, BodyMeter, StreamMeter
+from penstock.protocols.metering import BodyMeter, StreamMeter
 
 MAX_NAME_CHARACTERS = 512
 """A model's name longer than this is nobody's, and is not repeated in a record or an error."""
@@ -54,7 +54,8 @@ class OpenAI:
     name: str
     can_stream: bool
 
-    def read(self, body: bytes | bytearray) -> CallFacts:
+    def read(self, head: Head, body: Body) -> CallFacts:
+        assert not isinstance(body, memoryview)
         try:
             peek = _peek(body)
         except jsonbody.UNREADABLE as exc:
@@ -64,27 +65,28 @@ class OpenAI:
             raise MissingModel
         jsonbody.check_unique(body)
         is_stream = self.can_stream and peek.stream is True
-        facts = CallFacts(model, body, is_stream, False, prompt_tokens(body))
+        facts = CallFacts(model, (body,), head.query, is_stream, prompt_tokens=prompt_tokens(body))
         if peek.metadata is not _ABSENT:
             self._take_workload(facts, peek.metadata)
         if peek.priority is not _ABSENT:
             facts.priority = _integer(bytes(peek.priority))
-            facts.body = jsonbody.change(facts.body, drop=("priority",))
+            facts.body = (jsonbody.change(_whole(facts), drop=("priority",)),)
         if is_stream:
             self._ask_for_usage(facts, peek.stream_options)
         return facts
 
-    def rename(self, body: bytes | bytearray, model: str) -> bytes:
-        return jsonbody.change(body, put={"model": msgspec.json.encode(model)})
+    def edit(self, head: Head, facts: CallFacts, edits: Edits) -> None:
+        put = dict(edits.put)
+        if edits.model is not None:
+            put["model"] = msgspec.json.encode(edits.model)
+        facts.body = (jsonbody.change(_whole(facts), put=put, drop=edits.drop),)
 
-    def meter(self, facts: CallFacts, content_type: bytes, content_encoding: bytes) -> Meter:
-        if content_encoding not in (b"", b"identity"):
-            return BlindMeter()
+    def meter(self, facts: CallFacts, content_type: bytes) -> Meter:
         if content_type.startswith(b"text/event-stream"):
             return StreamMeter(hides_usage_chunk=facts.hides_usage_chunk)
         return BodyMeter()
 
-    def refusal(self, error: GatewayError) -> Reply:
+    def refusal(self, error: GatewayError, request_id: str) -> Reply:
         headers: Headers = [(b"content-type", b"application/json")]
         if error.retry_after_s is not None:
             headers.append((b"retry-after", b"%d" % error.retry_after_s))
@@ -92,18 +94,21 @@ class OpenAI:
             headers.append((b"x-should-retry", b"false"))
         return Reply(error.status, headers, _error_object(error))
 
-    def stream_failure(self, error: GatewayError) -> bytes:
+    def stream_failure(self, error: GatewayError, request_id: str) -> bytes:
         return b"data: %b\n\n" % _error_object(error)
+
+    def waiting_text(self, text: str, model: str) -> bytes:
+        return b""
 
     def _ask_for_usage(self, facts: CallFacts, options: _StreamOptions | msgspec.UnsetType | None) -> None:
         """Have the engine count, also where the caller did not ask; the extra chunk is taken out again."""
         if options is msgspec.UNSET:
             facts.hides_usage_chunk = True
-            facts.body = jsonbody.append(facts.body, b'"stream_options":{"include_usage":true}')
+            facts.body = (jsonbody.append(_whole(facts), b'"stream_options":{"include_usage":true}'),)
         elif options is None or not options.include_usage:
             facts.hides_usage_chunk = True
-            asked = jsonbody.change(_member(facts.body, "stream_options"), put={"include_usage": b"true"})
-            facts.body = jsonbody.change(facts.body, put={"stream_options": asked})
+            asked = jsonbody.change(_member(_whole(facts), "stream_options"), put={"include_usage": b"true"})
+            facts.body = (jsonbody.change(_whole(facts), put={"stream_options": asked}),)
 
     def _take_workload(self, facts: CallFacts, metadata: msgspec.Raw) -> None:
         raw = bytes(metadata)
@@ -115,7 +120,13 @@ class OpenAI:
             return
         if workload and len(workload) <= MAX_LABEL_CHARACTERS and workload.isprintable():
             facts.workload = workload
-        facts.body = jsonbody.change(facts.body, put={"metadata": jsonbody.change(raw, drop=("workload",))})
+        facts.body = (jsonbody.change(_whole(facts), put={"metadata": jsonbody.change(raw, drop=("workload",))}),)
+
+
+def _whole(facts: CallFacts) -> bytes | bytearray:
+    (body,) = facts.body
+    assert not isinstance(body, memoryview)
+    return body
 
 
 def _member(body: bytes | bytearray, name: str) -> bytes:

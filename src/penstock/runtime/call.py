@@ -266,6 +266,11 @@ class Call:
 
     # Saying who is who.
 
+    @property
+    def request_id(self) -> str:
+        """The caller's own name for the request, or the record's."""
+        return self.caller.request_id or self.record.id
+
     def identity(self) -> Headers:
         """Headers that let a caller find the record."""
         record_id = self.record.id.encode("ascii")

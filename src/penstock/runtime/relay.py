@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 
 from penstock import errors
-from penstock.core.message import CallFacts, Head, Headers
+from penstock.core.message import CallFacts, Edits, Head, Headers
 from penstock.core.origin import is_allowed_origin, is_loopback, is_own_host
 from penstock.core.record import CallPhase, Outcome
 from penstock.protocols.dialect import Meter
 from penstock.protocols.endpoints import Endpoint
+from penstock.protocols.metering import BlindMeter
 from penstock.runtime.call import Call, CallContext
 from penstock.runtime.catalog import Target
 from penstock.wire.exchange import Client
@@ -73,8 +74,8 @@ class Relay:
             return errors.ForeignHost(host=caller.host)
         if caller.origin is not None and not is_allowed_origin(caller.origin, caller.host, context.allowed_origins):
             return errors.ForeignOrigin(origin=caller.origin)
-        if head.method != self._endpoint.method:
-            allowed, method = self._endpoint.method.decode("ascii"), head.method.decode("ascii")
+        if head.method not in self._endpoint.methods:
+            allowed, method = b", ".join(self._endpoint.methods).decode("ascii"), head.method.decode("ascii")
             return errors.MethodNotAllowed(path=self.call.record.path, allowed=allowed, method=method)
         return None
 
@@ -86,14 +87,14 @@ class Relay:
         record, dialect = self.call.record, self._endpoint.dialect
         record.request_bytes = len(body)
         try:
-            self._facts = facts = dialect.read(body)
+            self._facts = facts = dialect.read(self._head, body)
             record.model_requested = facts.model
             self._target = target = self._context.catalog.resolve(facts.model)
         except errors.GatewayError as error:
             self._refuse(error)
             return
         if target.engine_name is not None and target.engine_name != facts.model:
-            facts.body = dialect.rename(facts.body, target.engine_name)
+            dialect.edit(self._head, facts, Edits(model=target.engine_name))
         self.call.enter(target.model, facts, self)
 
     def refuse_body(self, limit_bytes: int) -> None:
@@ -175,11 +176,12 @@ class Relay:
             dropped = NOTHING
         if facts.hides_usage_chunk:  # from a compressed stream nothing can be taken out
             dropped |= CODINGS
-        path = pool.prefix + self._endpoint.path + asked.target[len(asked.path) :]
-        head = request_head(asked.method, path, pool.host_header, headers, dropped, len(facts.body))
+        endpoint = self._endpoint
+        path = pool.prefix + (endpoint.engine_path or endpoint.path) + facts.query
+        head = request_head(asked.method, path, pool.host_header, headers, dropped, facts.body_bytes)
         self.call.record.sent_s = self.call.now_s()
         self._connection = connection
-        connection.send(head, facts.body, self)
+        connection.send(head, b"".join(facts.body), self)
         if self._client.is_write_paused:
             connection.pause()
 
@@ -202,7 +204,8 @@ class Relay:
                 content_encoding = value
         record.response_content_type = content_type.decode("latin-1") or None
         record.response_bytes = 0
-        self._meter = self._endpoint.dialect.meter(self._facts, content_type, content_encoding)
+        is_plain = content_encoding in (b"", b"identity")
+        self._meter = self._endpoint.dialect.meter(self._facts, content_type) if is_plain else BlindMeter()
         self._is_event_stream = content_type.startswith(b"text/event-stream")
         if self._is_event_stream and self._facts.hides_usage_chunk and length is not None:
             headers, length = _without(headers, b"content-length"), None
@@ -282,7 +285,7 @@ class Relay:
             error.detail = None
         record = self.call.record
         record.http_status, record.error_code, record.error_detail = error.status, error.code, error.message
-        reply = self._endpoint.dialect.refusal(error)
+        reply = self._endpoint.dialect.refusal(error, self.call.request_id)
         reply.headers += self.call.identity()
         self.call.close(Outcome(error.outcome))
         self._client.reply(reply)
@@ -298,7 +301,7 @@ class Relay:
         call.record.error_code, call.record.error_detail = error.code, error.message
         call.close(Outcome(error.outcome))
         if self._is_event_stream:  # told in the stream, and ended without the dialect's mark of completeness
-            self._client.send(self._meter.finish() + self._endpoint.dialect.stream_failure(error))
+            self._client.send(self._meter.finish() + self._endpoint.dialect.stream_failure(error, self.call.request_id))
             self._client.finish(_nobody_asks)
         else:
             self._client.abort()
