@@ -36,6 +36,8 @@ def test_a_realistic_file_is_served_by_its_litellm() -> None:
     assert (models["gpt-oss"].parallel, models["embed"].parallel) == (4, "unlimited")
     assert (models["gpt-oss"].aliases, models["embed"].aliases) == (("gpt-4",), ("hidden",))
     assert [warning.key for warning in loaded.warnings] == ["model_list[2].model_name"]
+    assert loaded.settings.keys == {}  # its `master_key` is checked by the LiteLLM itself
+    assert "sk-1234" not in repr(loaded)
     assert [model.slots for model in plan(loaded.settings, host_memory_bytes=0).models] == [4, None]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from penstock.config.access import hashed
 from penstock.config.plan import plan
 from penstock.config.values import LogLevel, Residency
 from tests.config.worlds import faults, read
@@ -169,19 +170,27 @@ def test_the_routers_own_place_for_groups_is_known() -> None:
     assert [fault.key for fault in faults(f"{text}groups: {{h: {{members: [a]}}}}\n")] == ["groups"]
 
 
-@pytest.mark.parametrize(
-    ("text", "key"),
-    [
-        ("apiKeys: [abc]", "apiKeys"),
-        ("routing: {router: {use: matrix}}", "routing.router.use"),
-    ],
-)
-def test_what_would_be_unsafe_to_ignore_is_refused(text: str, key: str) -> None:
-    assert [fault.key for fault in faults(text)] == [key]
+def test_a_router_that_decides_nothing_is_refused() -> None:
+    assert [fault.key for fault in faults("routing: {router: {use: matrix}}")] == ["routing.router.use"]
+
+
+def test_each_api_key_opens_everything_as_there_and_only_its_hash_goes_on() -> None:
+    loaded = read("apiKeys: [abc, 'sk-${env.A}', abc]", {"A": "1"})
+    assert loaded.warnings == ()
+    keys = loaded.settings.keys
+    assert [(name, key.hash) for name, key in keys.items()] == [("key-1", hashed("abc")), ("key-2", hashed("sk-1"))]
+    assert {(key.role, key.priority, key.models) for key in keys.values()} == {("admin", "high", ())}
+    assert "abc" not in repr(loaded) + loaded.settings.model_dump_json()
+
+
+@pytest.mark.parametrize("text", ["apiKeys: abc", "apiKeys: ['']", "apiKeys: ['a b']", "apiKeys: [[a]]"])
+def test_an_api_key_that_nobody_could_send_is_refused(text: str) -> None:
+    assert [fault.key.partition("[")[0] for fault in faults(text)] == ["apiKeys"]
+    assert "a b" not in str(faults(text)[0])
 
 
 def test_empty_api_keys_leave_the_gateway_open_as_there() -> None:
-    assert read("apiKeys: []").warnings == ()
+    assert read("apiKeys: []").settings.keys == {}
 
 
 def test_what_is_not_carried_out_is_named() -> None:

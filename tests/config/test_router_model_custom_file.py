@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from penstock.config.access import hashed
 from tests.config.worlds import faults, read
 
 REALISTIC = """\
@@ -102,3 +103,12 @@ def test_faults_point_at_what_was_written() -> None:
         "c.yaml:1:61: models.m: found no `path`, expected one",
         "c.yaml:1:82: models.m.params.n_ctx: found 0, expected a whole number of at least 1",
     ]
+
+
+def test_the_key_of_its_environment_opens_everything_and_is_kept_as_a_hash() -> None:
+    loaded = read(REALISTIC, {"API_KEY": "its secret"})
+    ((name, key),) = loaded.settings.keys.items()
+    assert (name, key.hash, key.role, key.priority) == ("key-1", hashed("its secret"), "admin", "high")
+    assert any("API_KEY" in warning.found for warning in loaded.warnings)
+    assert "its secret" not in repr(loaded)
+    assert read(REALISTIC).settings.keys == {}

@@ -16,7 +16,7 @@ from penstock.config.load import ConfigError, Loaded, load
 FINE, BAD_CONFIGURATION = 0, 3
 _SHOWN_CHARS = 100
 _BEFORE_CARET_CHARS = 60
-_SECRET = re.compile("key|token|secret|password", re.IGNORECASE)
+_SECRET = re.compile("key|token|secret|password|hash", re.IGNORECASE)
 """Lines that are not repeated on a terminal, or in the log of whatever runs this."""
 
 

@@ -12,7 +12,7 @@ from penstock.config.positions import Node
 from penstock.config.schema import Settings
 
 _SHOWN_CHARS = 60
-_SECRET_KEYS = frozenset({"api_key", "env"})
+_SECRET_KEYS = frozenset({"api_key", "env", "hash", "keys"})
 _MAPPING = frozenset({"model_type", "model_attributes_type", "dict_type", "mapping_type"})
 
 Location = tuple[int | str, ...]

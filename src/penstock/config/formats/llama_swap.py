@@ -1,7 +1,6 @@
 """A llama-swap file, with llama-swap's own defaults, as the native form.
 
-Macros are filled in already. What this program does not carry out is named in a warning, or refused where
-ignoring it would open a door (`apiKeys`).
+Macros are filled in already. What this program does not carry out is named in a warning.
 """
 
 from __future__ import annotations
@@ -9,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from penstock.config.access import hashed
 from penstock.config.faults import Fault, Findings, did_you_mean
 from penstock.config.keys import FREE, spellings
 from penstock.config.positions import Node
 from penstock.config.schema import ModelSettings, Settings
+from penstock.core.key import Role
 
 START_PORT = 5800
 HEALTH_CHECK_TIMEOUT_S = 120
@@ -110,7 +111,6 @@ def recognised(root: Node, findings: Findings) -> Node:
 def translated(root: Node, findings: Findings) -> Node:
     """The file in the native form; every value keeps its place."""
     top = root.members
-    _refuse_unsafe(root, findings)
     native = {
         "start_port": root.made(START_PORT),
         "load_timeout": root.made(HEALTH_CHECK_TIMEOUT_S),
@@ -126,6 +126,7 @@ def translated(root: Node, findings: Findings) -> Node:
         native["log_level"] = level
     native |= _residency(root, findings)
     native["preload"] = _preload(root, findings)
+    native["keys"] = _keys(root, findings)
     return root.made(native)
 
 
@@ -208,12 +209,23 @@ def _preload(root: Node, findings: Findings) -> Node:
     return preload.made(kept) if isinstance(preload.value, list) else preload
 
 
-def _refuse_unsafe(root: Node, findings: Findings) -> None:
-    keys = root.members.get("apiKeys")
-    if keys is not None and keys.value not in (None, []):
-        found = "`apiKeys`, which this version does not check"
-        expected = "none: without them the gateway would be open to everyone who reaches it"
-        findings.faults.append(Fault(findings.file, keys.key_mark, keys.key, found, expected))
+def _keys(root: Node, findings: Findings) -> Node:
+    """There every key opens everything. Secrets end here: what goes on is their hashes."""
+    written = root.members.get("apiKeys", root.made([]))
+    if written.value is not None and not isinstance(written.value, list):
+        findings.faults.append(Fault(findings.file, written.mark, written.key, "something else", "a list of keys"))
+    keys: dict[str, Node] = {}
+    seen = set[str]()
+    for item in written.items:
+        secret = str(item.value) if isinstance(item.value, str | int) and not isinstance(item.value, bool) else ""
+        if not secret or " " in secret:
+            found, expected = "a key that is empty or has a space in it", "a key that can be sent in a header"
+            findings.faults.append(Fault(findings.file, item.mark, item.key, found, expected))
+        elif secret not in seen:
+            seen.add(secret)
+            members = {"hash": hashed(secret), "role": Role.ADMIN.value, "priority": "high"}
+            keys[f"key-{len(keys) + 1}"] = item.made({name: item.made(value) for name, value in members.items()})
+    return written.made(dict(keys))
 
 
 def _recognised(

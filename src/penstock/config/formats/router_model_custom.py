@@ -5,8 +5,10 @@ from __future__ import annotations
 import os.path
 from collections.abc import Mapping
 
+from penstock.config.access import hashed
 from penstock.config.faults import Fault, Findings
 from penstock.config.positions import Node, Scalar
+from penstock.core.key import Role
 
 DEFAULT_PORT = 8000
 DEFAULT_ORIGIN = "http://localhost:3000"
@@ -16,6 +18,7 @@ DEFAULT_PARALLEL = 4
 DEFAULT_CONTEXT = 4096
 MIN_CONTEXT_PER_SLOT = 2048
 STOP_TIMEOUT_S = 15
+KEY_VARIABLE = "API_KEY"
 
 _GGUF = {"n_gpu_layers": "gpu_layers", "n_ctx": "context"}
 _GGUF_DEFAULTS: dict[str, int] = {"gpu_layers": 99, "context": DEFAULT_CONTEXT, "batch": 256}
@@ -50,7 +53,17 @@ def translated(root: Node, environ: Mapping[str, str], findings: Findings) -> No
     }
     if (listen := _listen(api)) is not None:
         native["listen"] = listen
+    if secret := environ.get(KEY_VARIABLE):
+        native["keys"] = _key(root, secret, findings)
     return root.made(native)
+
+
+def _key(root: Node, secret: str, findings: Findings) -> Node:
+    """Its one key is a variable of the environment, and opens everything."""
+    found = f"`{KEY_VARIABLE}` in the environment, which clients must show from now on"
+    findings.warnings.append(Fault(findings.file, None, "", found, "it to be unset where everybody may call"))
+    members = {"hash": hashed(secret), "role": Role.ADMIN.value, "priority": "high"}
+    return root.made({"key-1": root.made({name: root.made(value) for name, value in members.items()})})
 
 
 def port_of(root: Node) -> int:
