@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from penstock.config.commands import argv, declared_slots
 from penstock.config.keys import spellings
 from penstock.config.reference import EXAMPLE
-from penstock.config.schema import GgufSettings, ModelSettings, Settings
+from penstock.config.schema import ModelSettings, Settings
+from penstock.config.sections import GgufSettings
 from penstock.config.values import LogLevel
 from tests.config.worlds import messages, model, native, read
 
@@ -179,3 +180,38 @@ def test_a_command_is_split_without_a_shell() -> None:
 def test_words_survive_being_quoted_and_split(words: list[str]) -> None:
     quoted = ["'" + word.replace("'", "'\"'\"'") + "'" for word in words if "#" not in word and "\n" not in word]
     assert argv(" ".join(quoted)) == tuple(word for word in words if "#" not in word and "\n" not in word)
+
+
+def test_time_limits_of_a_model_are_the_files_where_it_says_nothing() -> None:
+    settings = native("""
+        limits: {queue_wait: 90s, first_byte: off, idle: 2m}
+        models:
+          a: {upstream: "http://h", limits: {first_byte: 30s, queue_wait: off}}
+          b: {upstream: "http://h"}
+    """)
+    a, b = settings.models["a"].limits, settings.models["b"].limits
+    assert (a.connect, a.queue_wait, a.first_byte, a.idle, a.call) == (10, None, 30, 120, 3600)
+    assert (b.connect, b.queue_wait, b.first_byte, b.idle, b.call) == (10, 90, None, 120, 3600)
+
+
+def test_what_a_model_does_not_say_about_leaving_and_waiting_is_as_in_the_file() -> None:
+    settings = native("""
+        on_disconnect: drain
+        send_loading_state: true
+        upstream_pages: trusted
+        models:
+          a: {upstream: "http://h", on_disconnect: cancel, send_loading_state: false, upstream_pages: sandbox}
+          b: {upstream: "http://h"}
+    """)
+    a, b = settings.models["a"], settings.models["b"]
+    assert (a.on_disconnect, a.send_loading_state, a.upstream_pages) == ("cancel", False, "sandbox")
+    assert (b.on_disconnect, b.send_loading_state, b.upstream_pages) == ("drain", True, "trusted")
+
+
+def test_a_pattern_that_is_none_is_told_at_its_place() -> None:
+    assert messages("upstream_ignore_paths: ['a', '(']") == [
+        "c.yaml:2:24: upstream_ignore_paths: found a list, expected a list of regular expressions"
+    ]
+    assert messages("wait_comments_after: soon")[0].endswith(
+        'found "soon", expected "off", or a duration such as 1 or "500ms"'
+    )

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.config.schema import GgufSettings, Settings
+from penstock.config.schema import Settings
+from penstock.config.sections import GgufSettings
 from penstock.core.footprint import Layer
 from penstock.discovery.demo import DemoModels, ensure_demo_models
 from penstock.discovery.gguf import GgufFacts, Use

@@ -11,11 +11,14 @@ from typing import cast
 
 from pydantic import JsonValue
 
+from penstock.config.access import KeySettings
+from penstock.config.faults import listed
 from penstock.config.quantities import duration_text, size_text
-from penstock.config.schema import GgufSettings, ModelSettings, Settings
+from penstock.config.schema import ModelSettings, Settings
 from penstock.config.sections import (
     BreakerSettings,
     DeviceSettings,
+    GgufSettings,
     GroupSettings,
     HighSettings,
     LimitsSettings,
@@ -25,6 +28,7 @@ from penstock.config.sections import (
     PoolSettings,
     PrioritiesSettings,
     Section,
+    TimeLimitsSettings,
 )
 
 Schema = dict[str, JsonValue]
@@ -35,6 +39,7 @@ _CHAPTERS: tuple[tuple[str, type[Section]], ...] = (
     ("The file", Settings),
     ("`models.NAME`", ModelSettings),
     ("`models.NAME.gguf`", GgufSettings),
+    ("`models.NAME.limits`", TimeLimitsSettings),
     ("`breaker`", BreakerSettings),
     ("`devices.NAME`", DeviceSettings),
     ("`groups.NAME`", GroupSettings),
@@ -44,6 +49,7 @@ _CHAPTERS: tuple[tuple[str, type[Section]], ...] = (
     ("`priorities.high`", HighSettings),
     ("`priorities.normal`", NormalSettings),
     ("`priorities.low`", LowestSettings),
+    ("`keys.NAME`", KeySettings),
     ("`limits`", LimitsSettings),
 )
 
@@ -100,7 +106,7 @@ its JSON schema is `src/penstock/config/penstock.schema.json`.
 ## Files of other systems
 
 Told by their content and served as they are: **llama-swap** (anything without `penstock:`; its own defaults, models
-outside groups replace each other, unknown keys are only warned of, `apiKeys` are refused),
+outside groups replace each other, unknown keys are only warned of, each of its `apiKeys` is an admin's),
 **LiteLLM** (`model_list:`; every name goes to the LiteLLM at `--upstream`, with `max_parallel_requests` as its cap),
 **RouterModelCustom** (JSON with `api`, `system` and `models`).
 """
@@ -179,6 +185,7 @@ _LINKED = {
     "Residency": "`memory`, `groups` or `matrix`",
     "LogLevel": "`debug`, `info`, `warn` or `error`",
     "ClientKey": "`remove` or `forward`",
+    "Role": "`none`, `viewer` or `admin`",
     "GgufSettings": "path, or mapping",
     "BreakerSettings": "`off`, or mapping",
 }
@@ -194,6 +201,8 @@ def _kind(schema: JsonValue) -> str:
         return _LINKED.get(name, "mapping")
     if "const" in schema:
         return f"`{schema['const']}`"
+    if "enum" in schema:
+        return listed(map(str, cast("list[JsonValue]", schema["enum"])))
     if "anyOf" in schema:
         arms = cast("list[Schema]", schema["anyOf"])
         return _kind(next((arm for arm in arms if "$ref" in arm), arms[0]))
@@ -204,10 +213,12 @@ def _default(section: type[Section], key: str, schema: Schema) -> str:
     value = section.model_fields[key].default
     if section.model_fields[key].is_required():
         return "required"
+    kind = _kind(schema)
+    if value is None and kind == "`off` or duration":
+        return "`off`"
     if isinstance(value, Section) or value is None or value in ("", ()) or "default" not in schema:
         return ""
-    kind = _kind(schema)
-    if kind == "duration":
+    if kind.endswith("duration"):
         return f"`{duration_text(value)}`" if value else "`0`"
     if kind == "size":
         return f"`{size_text(value)}`"

@@ -8,9 +8,12 @@ from pydantic import JsonValue
 
 from penstock.config.checks import EVERYTHING, uses_port
 from penstock.config.commands import PORT
-from penstock.config.schema import GgufSettings, ModelSettings, Settings
+from penstock.config.schema import ModelSettings, Settings
+from penstock.config.sections import GgufSettings, LimitsSettings, TimeLimitsSettings
 
-_INHERITED = ("ttl", "load_timeout", "stop_timeout", "breaker")
+_INHERITED = (
+    "ttl", "load_timeout", "stop_timeout", "breaker", "on_disconnect", "send_loading_state", "upstream_pages",
+)  # fmt: skip
 _SHOWN = ("metadata",)
 """Shown to clients rather than used for a launch: a port that is fixed is filled in at once."""
 
@@ -25,6 +28,7 @@ def resolved(settings: Settings, folder: Path | None) -> Settings:
 
 def _model(model: ModelSettings, settings: Settings, port: int | None, folder: Path | None) -> ModelSettings:
     update: dict[str, object] = {key: getattr(settings, key) for key in _INHERITED if key not in model.model_fields_set}
+    update["limits"] = _limits(model.limits, settings.limits)
     if model.gguf is not None:
         update["gguf"] = _gguf(model.gguf, folder)
     if model.cwd is not None:
@@ -32,6 +36,11 @@ def _model(model: ModelSettings, settings: Settings, port: int | None, folder: P
     if port is not None:
         update |= {key: _with_port(getattr(model, key), port) for key in _SHOWN}
     return model.model_copy(update={**update, "port": port})
+
+
+def _limits(own: TimeLimitsSettings, of_file: LimitsSettings) -> TimeLimitsSettings:
+    keys = TimeLimitsSettings.model_fields.keys() - own.model_fields_set
+    return own.model_copy(update={key: getattr(of_file, key) for key in keys})
 
 
 def _with_port(value: JsonValue, port: int) -> JsonValue:

@@ -11,43 +11,27 @@ from typing import ClassVar, Literal
 from pydantic import Field, JsonValue, field_validator
 
 from penstock.config import values as v
+from penstock.config.access import KeySettings, checked
 from penstock.config.sections import (
     BreakerOrOff,
     BreakerSettings,
     DeviceSettings,
+    GgufSettings,
     GroupSettings,
     LimitsSettings,
     MatrixSettings,
     PoolSettings,
     PrioritiesSettings,
     Section,
+    TimeLimitsSettings,
 )
 from penstock.config.values import ClientKey, LogLevel, Residency, unexpected
 
 NATIVE_PORT = 8080
 GGUF_SLOTS = 4
 
-
-class GgufSettings(Section):
-    """A model file, run by the embedded llama.cpp engine or by a `llama-server` on this machine."""
-
-    path: v.Text = Field(description="The model file. A relative path starts at the folder of the configuration.")
-    mmproj: v.Text | None = Field(default=None, description="The projector file of a model that sees or hears.")
-    server: v.Text | None = Field(
-        default=None,
-        description="The `llama-server` program to run it with. Default: the embedded engine, or the one on PATH.",
-    )
-    context: v.Count | None = Field(
-        default=None, description="Tokens of context, shared by all slots. Default: what the model was trained for."
-    )
-    gpu_layers: v.Whole | None = Field(
-        default=None, description="Layers kept on the GPU; 99 = all. Default: the engine decides."
-    )
-    batch: v.Count | None = Field(default=None, description="Tokens of a prompt computed at once.")
-    threads: v.Count | None = Field(default=None, description="CPU threads for generating.")
-    args: v.Texts = Field(
-        default=(), description="Further arguments for the engine, one list item each, passed as they are."
-    )
+OnDisconnect = Literal["cancel", "drain"]
+UpstreamPages = Literal["sandbox", "trusted"]
 
 
 class ModelSettings(Section):
@@ -117,6 +101,31 @@ class ModelSettings(Section):
     )
     breaker: BreakerOrOff = Field(
         default=None, description="When to stop sending calls to an engine that fails. Default: the file's `breaker`."
+    )
+    limits: TimeLimitsSettings = Field(
+        default=TimeLimitsSettings(), description="Time limits of its calls. Default: those of the file's `limits`."
+    )
+    on_disconnect: OnDisconnect = Field(
+        default="cancel",
+        description="What becomes of a call whose client has left: taken away from the engine, or served to its end "
+        "with its slot held. Default: the file's `on_disconnect`.",
+    )
+    ignore_websockets: v.Flag = Field(
+        default=False,
+        description="A websocket neither loads the model (409 while it is not loaded) nor keeps it from being stopped.",
+    )
+    send_loading_state: v.Flag = Field(
+        default=False,
+        description="Tell who waits for a stream about the load, as reasoning text in the stream. "
+        "Default: the file's `send_loading_state`.",
+    )
+    upstream_pages: UpstreamPages = Field(
+        default="sandbox",
+        description="HTML from the engine is kept away from the gateway's own pages and cookies, or `trusted`. "
+        "Default: the file's `upstream_pages`.",
+    )
+    forward_priority: v.Flag = Field(
+        default=False, description="Leave `priority` and `metadata.workload` in requests to the engine."
     )
     pool: v.Name | None = Field(default=None, description="The compute pool its calls are charged to.")
     cost: v.Share | None = Field(
@@ -189,11 +198,41 @@ class Settings(Section):
     )
     priorities: PrioritiesSettings = Field(default_factory=PrioritiesSettings, description="Classes of requests.")
     max_resident: v.Count | None = Field(default=None, description="Most models loaded at once. Default: no limit.")
+    keys: dict[str, KeySettings] = Field(
+        default_factory=dict,
+        description="Who may call, by name; beside them those of `penstock keys`. Default: everybody who reaches it.",
+    )
     preload: v.Names = Field(default=(), description='Models to load at start; `["*"]` = all.')
     ttl: v.Duration = Field(default=0.0, description="Idle time after which a model is stopped; 0 = never.")
     load_timeout: v.Duration = Field(default=600.0, description="Time a model may take to become ready.")
     stop_timeout: v.Duration = Field(default=10.0, description="Time between SIGTERM and SIGKILL.")
-    limits: LimitsSettings = Field(default_factory=LimitsSettings, description="Bounds for what comes from outside.")
+    limits: LimitsSettings = Field(
+        default_factory=LimitsSettings, description="Bounds for time, and for what comes from outside."
+    )
+    on_disconnect: OnDisconnect = Field(
+        default="cancel",
+        description="What becomes of a call whose client has left: taken away from the engine, or served to its end.",
+    )
+    cancel_orphan_loads: v.Flag = Field(
+        default=True, description="Stop loading a model when everybody who waited for it has left."
+    )
+    wait_comments_after: v.DurationOrOff = Field(
+        default=15.0,
+        description="How long a stream waits in silence before comments tell it where it stands. They settle its "
+        "status: what fails later is told in the stream.",
+    )
+    send_loading_state: v.Flag = Field(
+        default=False, description="Tell who waits for a stream about the load, as reasoning text in the stream."
+    )
+    upstream_pages: UpstreamPages = Field(
+        default="sandbox",
+        description="HTML from engines is kept away from the gateway's own pages and cookies, or `trusted`.",
+    )
+    upstream_ignore_paths: v.Patterns = Field(
+        default=(),
+        description="Regular expressions for paths below `/upstream/MODEL` that never load a model "
+        "(409 while it is not loaded).",
+    )
     cors_origins: v.Texts = Field(
         default=(), description="Origins whose pages may call the gateway; `*` = any, for inference routes only."
     )
@@ -204,10 +243,15 @@ class Settings(Section):
         default=None, description="Where records and state are kept. Default: `$XDG_STATE_HOME/penstock`."
     )
     log_level: LogLevel = Field(default=LogLevel.INFO, description="How much the gateway says about itself.")
-    journal_fsync: v.Fsync = Field(
+    journal_fsync: v.DurationOrOff = Field(
         default=None,
         description="How often the journal is forced to disk. `off` survives a killed gateway, not a power cut.",
     )
+
+    @field_validator("keys")
+    @classmethod
+    def _keys(cls, keys: dict[str, KeySettings]) -> dict[str, KeySettings]:
+        return checked(keys)
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -44,6 +44,28 @@ class DeviceSettings(Section):
     memory: v.Size = Field(description="Memory that models may fill.")
 
 
+class GgufSettings(Section):
+    """A model file, run by the embedded llama.cpp engine or by a `llama-server` on this machine."""
+
+    path: v.Text = Field(description="The model file. A relative path starts at the folder of the configuration.")
+    mmproj: v.Text | None = Field(default=None, description="The projector file of a model that sees or hears.")
+    server: v.Text | None = Field(
+        default=None,
+        description="The `llama-server` program to run it with. Default: the embedded engine, or the one on PATH.",
+    )
+    context: v.Count | None = Field(
+        default=None, description="Tokens of context, shared by all slots. Default: what the model was trained for."
+    )
+    gpu_layers: v.Whole | None = Field(
+        default=None, description="Layers kept on the GPU; 99 = all. Default: the engine decides."
+    )
+    batch: v.Count | None = Field(default=None, description="Tokens of a prompt computed at once.")
+    threads: v.Count | None = Field(default=None, description="CPU threads for generating.")
+    args: v.Texts = Field(
+        default=(), description="Further arguments for the engine, one list item each, passed as they are."
+    )
+
+
 class GroupSettings(Section):
     """Models that belong together, for `residency: groups`."""
 
@@ -110,17 +132,35 @@ class PrioritiesSettings(Section):
     low: LowestSettings = Field(default=LowestSettings(), description="Served when there is time.")
 
 
-class LimitsSettings(Section):
-    """What comes from outside is bounded."""
+class TimeLimitsSettings(Section):
+    """How long the parts of a call may take. A load has its own: `load_timeout`."""
+
+    connect: v.DurationOrOff = Field(default=10.0, description="Longest time until an engine takes a connection.")
+    queue_wait: v.DurationOrOff = Field(
+        default=None, description="Longest time that a call waits for its slot; then it is refused with 504."
+    )
+    first_byte: v.DurationOrOff = Field(
+        default=600.0,
+        description="Longest time from a call's slot to the engine's first byte, which a call that is not streamed "
+        "gets when all of its answer is made.",
+    )
+    idle: v.Duration = Field(default=600.0, description="Longest silence of an engine between two bytes.")
+    call: v.Duration = Field(default=3600.0, description="Longest time from a call's slot to its last byte.")
+
+
+class LimitsSettings(TimeLimitsSettings):
+    """What takes time, and what comes from outside, is bounded. The times are for models that do not say their own."""
 
     head: v.Size = Field(default=64 * 2**10, description="Largest head of a request.")
     head_fields: v.Count = Field(default=128, description="Most header fields of a request.")
     body: v.Size = Field(
         default=256 * 2**20, description="Largest body of a request; larger ones are refused with 413."
     )
+    spool: v.Size = Field(default=2**20, description="Bodies larger than this wait on disk instead of in memory.")
+    waiting_bodies: v.Size = Field(
+        default=256 * 2**20, description="Memory for the bodies of waiting calls; what exceeds it waits on disk."
+    )
     waiting: v.Count = Field(
         default=100_000, description="Calls that may wait; more are refused with 503 `queue_full`."
     )
     connections: v.Count = Field(default=20_000, description="Client connections open at once.")
-    call: v.Duration = Field(default=3600.0, description="Longest time from a call's slot to its last byte.")
-    idle: v.Duration = Field(default=600.0, description="Longest silence of an engine between two bytes.")

@@ -35,7 +35,7 @@ def _reader(expected: str, read: Callable[[object], object]) -> BeforeValidator:
     def validate(value: object) -> object:
         try:
             return read(value)
-        except (ValueError, TypeError, OverflowError):
+        except (ValueError, TypeError, OverflowError, re.error):
             raise unexpected(expected) from None
 
     return BeforeValidator(validate)
@@ -109,7 +109,7 @@ def _tiers(value: object) -> tuple[tuple[int, float], ...]:
     return tiers
 
 
-def _fsync(value: object) -> float | None:
+def _unless_off(value: object) -> float | None:
     return None if value in ("off", False) else _duration(value)
 
 
@@ -150,6 +150,13 @@ def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise TypeError(value)
     return tuple(_text(each) for each in value)
+
+
+def _patterns(value: object) -> tuple[str, ...]:
+    patterns = _texts(value)
+    for pattern in patterns:
+        re.compile(pattern)
+    return patterns
 
 
 def _environment(value: object) -> tuple[tuple[str, str], ...]:
@@ -196,9 +203,9 @@ Duration = Annotated[
     _reader('a duration: seconds, or a text such as "90s", "10m", "1h30m" or "2d"', _duration),
     WithJsonSchema({"title": "duration", "anyOf": [_NUMBER_OR, {"type": "string", "pattern": DURATION_PATTERN}]}),
 ]
-Fsync = Annotated[
+DurationOrOff = Annotated[
     float | None,
-    _reader('"off", or a duration such as 1 or "500ms"', _fsync),
+    _reader('"off", or a duration such as 1 or "500ms"', _unless_off),
     WithJsonSchema(
         {
             "title": "`off` or duration",
@@ -260,6 +267,9 @@ Addresses = Annotated[
 ]
 Names = Annotated[tuple[str, ...], _reader("a list of names", _names), WithJsonSchema({"title": "list", **_STRINGS})]
 Texts = Annotated[tuple[str, ...], _reader("a list of texts", _texts), WithJsonSchema({"title": "list", **_STRINGS})]
+Patterns = Annotated[
+    tuple[str, ...], _reader("a list of regular expressions", _patterns), WithJsonSchema({"title": "list", **_STRINGS})
+]
 Environment = Annotated[
     tuple[tuple[str, str], ...],
     _reader("a list of `NAME=value`, or a mapping from names to values", _environment),
