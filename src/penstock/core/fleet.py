@@ -14,10 +14,14 @@ from penstock.core.lines import Queue, Room
 from penstock.core.model import Model, Phase, Replica
 from penstock.core.plan import EPSILON, Plan
 from penstock.core.swaps import Swaps, Wishes
+from penstock.errors import StartFailed
 
 IN_USE = (Phase.READY, Phase.DRAINING)
 COMING = (Phase.STARTING, Phase.WAKING)
 RESTING = (Phase.BACKOFF, Phase.FAILED)
+NOT_LOADED = (Phase.STOPPED, Phase.STOPPING, *RESTING)
+LOADS_TO_TRUST = 2
+"""So many loads of a model must have been seen before the fastest of them counts: one may have been a cold disk's."""
 
 
 class Fleet:
@@ -27,6 +31,7 @@ class Fleet:
         self.plan = plan
         self.wake_s = math.inf
         self._room, self._swaps, self._replicas, self._wishes = room, swaps, replicas, wishes
+        self._loads_s: dict[str, list[float]] = {}  # the fastest loads of each model
         self._first_generation = 0  # of a replica made now: late facts about a namesake must not match it
 
     def adopt(self, plan: Plan) -> None:
@@ -39,6 +44,7 @@ class Fleet:
                 continue
             if replica.phase is Phase.STOPPED or replica.phase in RESTING or not replica.model.is_launched:
                 del self._replicas[name], self._room.queues[name]
+                self._loads_s.pop(name, None)
                 self._first_generation = max(self._first_generation, replica.generation)
             else:
                 self._wishes.unloads.add(name)
@@ -54,7 +60,9 @@ class Fleet:
         return replica if replica is not None and replica.generation == generation else None
 
     def became_ready(self, replica: Replica, load_s: float | None, now_s: float) -> None:
-        self._room.queues[replica.id].load_s = now_s - replica.since_s if load_s is None else load_s
+        took_s = now_s - replica.since_s if load_s is None else load_s
+        self._room.queues[replica.id].load_s = took_s
+        self._loads_s[replica.id] = sorted([*self._loads_s.get(replica.id, ()), took_s])[:LOADS_TO_TRUST]
         replica.move(Phase.READY, now_s)
         replica.idle_since_s = self._swaps.loaded_s[replica.id] = now_s
         replica.failures, replica.failure = 0, ""
@@ -80,6 +88,21 @@ class Fleet:
     def rest_s(self, replica: Replica, now_s: float) -> float:
         """How long a failed replica still rests; zero or less if it may be tried again."""
         return replica.since_s + self.plan.policy.pause_after(replica.failures) - now_s
+
+    def start_failed(self, replica: Replica, now_s: float) -> StartFailed:
+        """What those are told who wait for a replica that failed too often, or come while it rests."""
+        return StartFailed(model=replica.id, reason=replica.failure, retry_after_s=self.rest_s(replica, now_s))
+
+    def soonest_s(self, replica: Replica, now_s: float) -> float:
+        """The moment before which it cannot be ready, if no load is faster than the fastest that was ever seen."""
+        loads_s = self._loads_s.get(replica.id, [])
+        load_s = loads_s[0] if len(loads_s) == LOADS_TO_TRUST else 0.0
+        if replica.phase is Phase.STARTING:
+            return max(now_s, replica.since_s + load_s)
+        return now_s + load_s if replica.phase in NOT_LOADED else now_s
+
+    def is_paused(self, name: str) -> bool:
+        return name in self._wishes.paused
 
     def revive(self, replica: Replica, now_s: float) -> None:
         """Let a replica that rests after failures be started again."""

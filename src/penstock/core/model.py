@@ -6,7 +6,8 @@ Times ending in `_s` are monotonic seconds unless they are spans; `_bytes` are b
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 
 
 class Priority(enum.IntEnum):
@@ -90,9 +91,37 @@ class Model:
     evict_cost: int = 1
 
 
+class Strategy(enum.StrEnum):
+    """How one of several models is chosen for a call; what each does is said in choose.py."""
+
+    PIN = "pin"
+    WARM = "warm"
+    SPILLOVER = "spillover"
+    FAILOVER = "failover"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of these models is to serve the call. models: in order of preference.
+
+    spillover: calls that a model may have before another one is brought in; the others ignore it.
+    """
+
+    strategy: Strategy
+    models: tuple[str, ...]
+    spillover: int = 1
+
+    def without(self, names: Collection[str]) -> Choice:
+        """The same choice, some left out: those that have been tried, or whose breaker is open."""
+        return replace(self, models=tuple(name for name in self.models if name not in names))
+
+
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """The part of a call that the scheduler may see."""
+    """The part of a call that the scheduler may see.
+
+    choice: `model` is only what was asked for; one of the choice's models takes its place on arrival.
+    """
 
     id: str
     model: str
@@ -100,7 +129,8 @@ class Ticket:
     arrived_s: float
     priority: Priority = Priority.NORMAL
     prompt_tokens: int = 0
-    deadline_s: float | None = None  # the call must have begun by then; None = it waits as long as it takes
+    deadline_s: float | None = None  # the call must have begun before; None = it waits as long as it takes
+    choice: Choice | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -20,15 +20,17 @@ from collections.abc import Iterator, Mapping
 from penstock.core.actions import Action, Refuse, WakeAt
 from penstock.core.admission import Desk, PoolState
 from penstock.core.commands import Command, Operator
+from penstock.core.entrance import Entrance
+from penstock.core.expiry import Deadlines, missed
 from penstock.core.explain import NOT_WAITING, OUTSIDE_THE_BOUND, Obstacle, Wait, WaitReason, estimate_s, obstacle_of
 from penstock.core.fleet import COMING, IN_USE, Fleet
 from penstock.core.lines import Entry, Room
-from penstock.core.model import Model, Phase, Replica, Ticket
+from penstock.core.model import Phase, Replica, Ticket
 from penstock.core.order import in_order, place
 from penstock.core.plan import Plan, Policy
 from penstock.core.promise import Promise
 from penstock.core.swaps import Swaps, Wishes
-from penstock.errors import GatewayError, PromptTooLong, StartFailed, Unadmittable, UnknownModel
+from penstock.errors import GatewayError, UnknownModel
 
 __all__ = ["Plan", "Policy", "Scheduler", "Wait", "WaitReason"]
 
@@ -44,6 +46,8 @@ class Scheduler:
         self._fleet = Fleet(plan, self._room, self._swaps, self.replicas, self._wishes)
         self._promise = Promise(self._room)
         self._faults: dict[str, str] = {}  # why a model could never be served; empty if it can
+        self._entrance = Entrance(self._room, self._fleet, self.replicas, self._faults, self._swaps.fits_beside)
+        self._deadlines = Deadlines(self._room)
         self._operator = Operator(self._room, self._desk, self._fleet, self.replicas, self._wishes, self._faults)
         self._wake_s = math.inf  # the WakeAt that is pending
         self._adopt(plan)
@@ -54,18 +58,20 @@ class Scheduler:
         """A call wants a slot: it is admitted, refused, or waits."""
         if ticket.id in self._desk.running or ticket.id in self._room.entries:
             return []
-        queue = self._room.queues.get(ticket.model)
-        if queue is None or ticket.model not in self._faults:
-            return [Refuse(ticket.id, UnknownModel(model=ticket.model, hint=""))]
-        if (refusal := self._refusal(ticket, queue.model, now_s)) is not None:
+        if ticket.choice is not None:
+            ticket = self._entrance.resolved(ticket, ticket.choice, now_s)
+        if (refusal := self._entrance.refusal(ticket, now_s)) is not None:
             return [Refuse(ticket.id, refusal)]
+        self._entrance.revive(ticket.model, now_s)
+        queue = self._room.queues[ticket.model]
         entry = self._desk.enter(ticket, queue, now_s)
         if not queue.count and self._desk.obstacle(entry) is None:
             return [self._desk.begin(entry, now_s)]
         self._room.add(entry, now_s)
         if (full := self._desk.no_place(queue)) is not None:
             return [self._turn_away(entry, full, now_s)]
-        if entry.due_s == math.inf:
+        self._deadlines.watch(ticket)
+        if entry.due_s == math.inf and self._deadlines.wake_s >= self._wake_s:
             return []  # behind others of its line: whatever its weight changes, the next fact will show
         return self._settle(now_s)
 
@@ -105,7 +111,7 @@ class Scheduler:
         refused: list[Action] = []
         if replica.phase is Phase.FAILED:
             waiting = [entry for entry in in_order(self._room) if entry.ticket.model == replica_id]
-            refused += [self._turn_away(entry, self._start_failed(replica, now_s), now_s) for entry in waiting]
+            refused += [self._turn_away(entry, self._fleet.start_failed(replica, now_s), now_s) for entry in waiting]
         return refused + self._settle(now_s)
 
     def replica_gone(
@@ -204,6 +210,11 @@ class Scheduler:
         """What a ticket takes of its pool, or will take; None = it neither runs nor waits."""
         return self._desk.share(ticket_id)
 
+    def model_of(self, ticket_id: str) -> str | None:
+        """The model that a ticket waits for or runs on, chosen or asked for; None = it does neither."""
+        entry = self._desk.running.get(ticket_id) or self._room.entries.get(ticket_id)
+        return None if entry is None else entry.ticket.model
+
     def waiting_count(self, model: str | None = None) -> int:
         return len(self._room.entries) if model is None else self._room.queues[model].count
 
@@ -214,11 +225,12 @@ class Scheduler:
         self._promise.look(now_s, self._wake_s, is_held_up=self._is_held_up(now_s))
         if now_s >= self._wake_s:
             self._wake_s = math.inf
-        actions: list[Action] = list(self._fleet.settle(now_s))
+        actions: list[Action] = [self._give_up(entry, now_s) for entry in self._deadlines.missed(now_s)]
+        actions += self._fleet.settle(now_s)
         for admit in self._desk.admit(now_s):
             actions.append(admit)
             self._promise.keep(self._desk.running[admit.ticket_id], now_s)
-        wake_s = min(self._fleet.wake_s, self._swaps.wake_s, self._desk.wake_s)
+        wake_s = min(self._fleet.wake_s, self._swaps.wake_s, self._desk.wake_s, self._deadlines.wake_s)
         if wake_s < self._wake_s:  # one that is pending and earlier settles again anyway
             self._wake_s = wake_s
             actions.append(WakeAt(wake_s))
@@ -244,30 +256,18 @@ class Scheduler:
 
     # The small deeds.
 
-    def _refusal(self, ticket: Ticket, model: Model, now_s: float) -> GatewayError | None:
-        """Why the call is not even let in. Whoever comes after a failure's pause is worth one more attempt."""
-        limit, replica = model.max_prompt_tokens, self.replicas[model.name]
-        if fault := self._faults[model.name]:
-            return Unadmittable(model=model.name, reason=fault)
-        if limit is not None and ticket.prompt_tokens > limit:
-            return PromptTooLong(model=model.name, prompt_tokens=ticket.prompt_tokens, limit_tokens=limit)
-        if replica.phase is Phase.FAILED:
-            if self._fleet.rest_s(replica, now_s) > 0:
-                return self._start_failed(replica, now_s)
-            self._fleet.revive(replica, now_s)
-        return None
-
-    def _start_failed(self, replica: Replica, now_s: float) -> StartFailed:
-        rest_s = self._fleet.rest_s(replica, now_s)
-        return StartFailed(model=replica.id, reason=replica.failure, retry_after_s=rest_s)
-
     def _turn_away(self, entry: Entry, error: GatewayError, now_s: float) -> Refuse:
         self._desk.drop(entry, now_s)
         return Refuse(entry.ticket.id, error)
 
-    def _why(self, first: Entry) -> Obstacle:
-        """What keeps the first of a line waiting."""
-        name = first.queue.model.name
+    def _give_up(self, entry: Entry, now_s: float) -> Refuse:
+        """Its deadline has come."""
+        phase = f"while it waited ({self._why(entry).reason})"
+        return self._turn_away(entry, missed(entry.ticket, phase), now_s)
+
+    def _why(self, entry: Entry) -> Obstacle:
+        """What keeps the first of its line waiting."""
+        name, first = entry.ticket.model, entry.queue.lines[entry.ticket.priority, entry.ticket.key].entries[0]
         at_swap, at_desk = self._swaps.obstacles.get(name), self._desk.obstacle(first)
         return obstacle_of(self.replicas[name], first.queue.load_s, at_desk, at_swap)
 

@@ -120,6 +120,10 @@ class Swaps:
             if replica.phase in _HOLDS_MEMORY and replica.model.is_launched
         )
 
+    def fits_beside(self, target: str, others: frozenset[str]) -> bool:
+        """May it be loaded while the others stay, as far as is known?"""
+        return self._admits(target, others)
+
     def has_room_now(self, target: str) -> bool:
         """Is everybody gone that had to leave?"""
         return self._admits(target, self._resident)
