@@ -69,6 +69,12 @@ class TooLarge(GatewayError):
     status, code, outcome, is_retry_useful = 413, "request_too_large", "rejected_too_large", False
 
 
+class BodyNotKept(GatewayError):
+    """The request body could not be kept until its turn: {reason}. Make room on the disk of the state folder."""
+
+    status, code, outcome = 503, "body_not_kept", "rejected_queue_full"
+
+
 class PromptTooLong(GatewayError):
     """The prompt is about {prompt_tokens} tokens long; `{model}` accepts at most {limit_tokens} (max_prompt_tokens)."""
 
@@ -106,6 +112,64 @@ class LoopbackOnly(GatewayError):
     """{path} is answered to this machine only while no keys are configured."""
 
     status, code, outcome, is_retry_useful = 403, "loopback_only", "rejected_forbidden", False
+
+
+class Unauthorized(GatewayError):
+    """The request shows no key that counts."""
+
+    status, code, outcome, is_retry_useful = 401, "invalid_api_key", "rejected_auth", False
+
+
+class MissingKey(Unauthorized):
+    """No API key was shown. Send one of this gateway's keys as `Authorization: Bearer KEY` or `x-api-key: KEY`."""
+
+    code = "missing_api_key"
+
+
+class UnknownKey(Unauthorized):
+    """The API key that was shown is not one of this gateway's keys."""
+
+
+class AmbiguousKey(Unauthorized):
+    """The request shows more than one API key ({places}). Send one, once."""
+
+    code = "ambiguous_api_key"
+
+
+class ExpiredKey(Unauthorized):
+    """The API key `{key}` has expired."""
+
+    code = "expired_api_key"
+
+
+class KeyForbidden(GatewayError):
+    """The key `{key}` may not use the model `{model}`."""
+
+    status, code, outcome, param, is_retry_useful = 403, "model_forbidden", "rejected_forbidden", "model", False
+
+
+class RoleRequired(GatewayError):
+    """{path} needs a key with the role {needed}; the key `{key}` has the role {role}."""
+
+    status, code, outcome, is_retry_useful = 403, "role_required", "rejected_forbidden", False
+
+
+class PageHeaderMissing(GatewayError):
+    """A change that is asked for with a page's session needs the header `X-Penstock-Page`, or a key instead."""
+
+    status, code, outcome, is_retry_useful = 403, "page_header_missing", "rejected_forbidden", False
+
+
+class QuotaExceeded(GatewayError):
+    """The key `{key}` has used up its quota of {quota}. There is room again at {until}."""
+
+    status, code, outcome = 429, "quota_exceeded", "rejected_quota"
+
+
+class QuotaSpent(QuotaExceeded):
+    """The key `{key}` has used up its quota of {quota}. There is room again at {until}."""
+
+    is_retry_useful = False
 
 
 class Unadmittable(GatewayError):
@@ -196,6 +260,12 @@ class EngineGarbage(UpstreamFailed):
     """The engine of `{model}` sent something that is not HTTP: {reason}."""
 
     code = "engine_bad_reply"
+
+
+class EngineRefused(UpstreamFailed):
+    """The engine of `{model}` answered with status {status} instead of a stream: {reason}."""
+
+    code = "engine_refused"
 
 
 class EngineTimeout(UpstreamFailed):
