@@ -97,8 +97,13 @@ class Desk:
 
     def share(self, ticket_id: str) -> float | None:
         """What it takes of its pool, or will take; None = it neither runs nor waits."""
-        entry = self.running.get(ticket_id) or self._room.entries.get(ticket_id)
+        entry = self._find(ticket_id)
         return None if entry is None else entry.share
+
+    def model_of(self, ticket_id: str) -> str | None:
+        """The model that it runs on or waits for; None = it does neither."""
+        entry = self._find(ticket_id)
+        return None if entry is None else entry.ticket.model
 
     def pools(self) -> list[PoolState]:
         kept = {
@@ -153,6 +158,9 @@ class Desk:
             self.wake_s = min(self.wake_s, end_s)
             return False
         return True
+
+    def _find(self, ticket_id: str) -> Entry | None:
+        return self.running.get(ticket_id) or self._room.entries.get(ticket_id)
 
     def _take(self, entry: Entry) -> None:
         if (budget := self._budgets.get(entry.queue.model.pool)) is not None:

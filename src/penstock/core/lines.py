@@ -96,6 +96,10 @@ class Queue:
         of_its_kind = self.first_of((entry.ticket.priority, entry.share))
         return [other for other in (of_its_kind, line.entries[0] if line else None) if other is not None]
 
+    def first_before(self, entry: Entry) -> Entry:
+        """The first of the line that the entry waits in."""
+        return self.lines[entry.ticket.priority, entry.ticket.key].entries[0]
+
     def first_due_s(self) -> float:
         return min([entry.due_s for entry in self.heads()], default=math.inf)
 

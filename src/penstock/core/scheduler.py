@@ -8,7 +8,7 @@ place that decides; nothing is ever queued up behind a victim, the plan is made 
            + admit           earliest due first, whatever is ready and fits its pool (lines.py, budget.py)
            + idle models past their ttl stop
 
-What keeps somebody waiting is written down when it is decided; `explain` reads it (explain.py).
+What keeps somebody waiting is written down when it is decided; `explain` reads it (answers.py).
 Times are monotonic seconds and never go back. Every fact may come late or twice.
 """
 
@@ -19,14 +19,15 @@ from collections.abc import Iterator, Mapping
 
 from penstock.core.actions import Action, Refuse, WakeAt
 from penstock.core.admission import Desk, PoolState
+from penstock.core.answers import Answers
 from penstock.core.commands import Command, Operator
 from penstock.core.entrance import Entrance
 from penstock.core.expiry import Deadlines, missed
-from penstock.core.explain import NOT_WAITING, OUTSIDE_THE_BOUND, Obstacle, Wait, WaitReason, estimate_s, obstacle_of
+from penstock.core.explain import OUTSIDE_THE_BOUND, Wait, WaitReason
 from penstock.core.fleet import COMING, IN_USE, Fleet
 from penstock.core.lines import Entry, Room
 from penstock.core.model import Phase, Replica, Ticket
-from penstock.core.order import in_order, place
+from penstock.core.order import in_order
 from penstock.core.plan import Plan, Policy
 from penstock.core.promise import Promise
 from penstock.core.swaps import Swaps, Wishes
@@ -45,6 +46,7 @@ class Scheduler:
         self._swaps = Swaps(plan, self._room, self.replicas, self._desk.running, self._wishes)
         self._fleet = Fleet(plan, self._room, self._swaps, self.replicas, self._wishes)
         self._promise = Promise(self._room)
+        self._answers = Answers(self._room, self._desk, self._swaps, self._promise, self.replicas)
         self._faults: dict[str, str] = {}  # why a model could never be served; empty if it can
         self._entrance = Entrance(self._room, self._fleet, self.replicas, self._faults, self._swaps.fits_beside)
         self._deadlines = Deadlines(self._room)
@@ -156,9 +158,10 @@ class Scheduler:
     def configure(self, plan: Plan, now_s: float) -> list[Action]:
         """Another plan. Replicas of models that stay are kept; those of others drain and stop."""
         known = {model.name for model in plan.models}
-        strangers = [entry for entry in in_order(self._room) if entry.ticket.model not in known]
         refused: list[Action] = [
-            self._turn_away(entry, UnknownModel(model=entry.ticket.model, hint=""), now_s) for entry in strangers
+            self._turn_away(entry, UnknownModel(model=entry.ticket.model, hint=""), now_s)
+            for entry in list(in_order(self._room))
+            if entry.ticket.model not in known
         ]
         self._adopt(plan)
         return refused + self._obey(now_s)
@@ -172,24 +175,12 @@ class Scheduler:
 
     def explain(self, ticket_id: str, now_s: float) -> Wait:
         """Why the ticket waits, who is in its way, and when it will start."""
-        entry = self._room.entries.get(ticket_id)
-        if entry is None:
-            return NOT_WAITING
-        queue, replica = entry.queue, self.replicas[entry.ticket.model]
-        first = queue.lines[entry.ticket.priority, entry.ticket.key].entries[0]
-        why = self._why(first)
-        behind, position = place(self._room, entry)
-        if why.reason in OUTSIDE_THE_BOUND:
-            return Wait(why.reason, why.wait_for, why.wait_until_s, position)
-        expected_s = estimate_s(replica, queue.load_s, self._room.service_s(queue), position, why.wait_until_s, now_s)
         lost_s = self._promise.lost_s(now_s, self._wake_s, is_held_up=self._is_held_up(now_s))
-        bound_s = max(0.0, self._promise.bound_s(first, behind, lost_s) - now_s)
-        return Wait(why.reason, why.wait_for, why.wait_until_s, position, expected_s, bound_s)
+        return self._answers.wait(ticket_id, lost_s, now_s)
 
     def reasons(self) -> dict[str, WaitReason]:
         """For each model that somebody waits for: why the one who is due first does."""
-        queues = ((name, queue) for name, queue in self._room.queues.items() if queue.count)
-        return {name: self._why(min(queue.heads(), key=lambda entry: entry.due_s)).reason for name, queue in queues}
+        return self._answers.reasons()
 
     def waiting(self) -> Iterator[Ticket]:
         """Everyone who waits, in the order of service as it looks now. Take what you need before the next fact."""
@@ -212,8 +203,7 @@ class Scheduler:
 
     def model_of(self, ticket_id: str) -> str | None:
         """The model that a ticket waits for or runs on, chosen or asked for; None = it does neither."""
-        entry = self._desk.running.get(ticket_id) or self._room.entries.get(ticket_id)
-        return None if entry is None else entry.ticket.model
+        return self._desk.model_of(ticket_id)
 
     def waiting_count(self, model: str | None = None) -> int:
         return len(self._room.entries) if model is None else self._room.queues[model].count
@@ -262,14 +252,8 @@ class Scheduler:
 
     def _give_up(self, entry: Entry, now_s: float) -> Refuse:
         """Its deadline has come."""
-        phase = f"while it waited ({self._why(entry).reason})"
+        phase = f"while it waited ({self._answers.why(entry).reason})"
         return self._turn_away(entry, missed(entry.ticket, phase), now_s)
-
-    def _why(self, entry: Entry) -> Obstacle:
-        """What keeps the first of its line waiting."""
-        name, first = entry.ticket.model, entry.queue.lines[entry.ticket.priority, entry.ticket.key].entries[0]
-        at_swap, at_desk = self._swaps.obstacles.get(name), self._desk.obstacle(first)
-        return obstacle_of(self.replicas[name], first.queue.load_s, at_desk, at_swap)
 
     def _adopt(self, plan: Plan) -> None:
         """Make the world as the plan says, as far as that can be done at once."""

@@ -1,0 +1,46 @@
+"""What those are told who ask why a call waits, and until when: read from what was decided, deciding nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from penstock.core.admission import Desk
+from penstock.core.explain import NOT_WAITING, OUTSIDE_THE_BOUND, Obstacle, Wait, WaitReason, estimate_s, obstacle_of
+from penstock.core.lines import Entry, Room
+from penstock.core.model import Replica
+from penstock.core.order import place
+from penstock.core.promise import Promise
+from penstock.core.swaps import Swaps
+
+
+class Answers:
+    def __init__(
+        self, room: Room, desk: Desk, swaps: Swaps, promise: Promise, replicas: Mapping[str, Replica]
+    ) -> None:  # fmt: skip
+        self._room, self._desk, self._swaps, self._promise = room, desk, swaps, promise
+        self._replicas = replicas
+
+    def wait(self, ticket_id: str, lost_s: float, now_s: float) -> Wait:
+        """A ticket's wait. lost_s: the time until now that no promise covers."""
+        entry = self._room.entries.get(ticket_id)
+        if entry is None:
+            return NOT_WAITING
+        queue, replica = entry.queue, self._replicas[entry.ticket.model]
+        why = self.why(entry)
+        behind, position = place(self._room, entry)
+        if why.reason in OUTSIDE_THE_BOUND:
+            return Wait(why.reason, why.wait_for, why.wait_until_s, position)
+        expected_s = estimate_s(replica, queue.load_s, self._room.service_s(queue), position, why.wait_until_s, now_s)
+        bound_s = max(0.0, self._promise.bound_s(queue.first_before(entry), behind, lost_s) - now_s)
+        return Wait(why.reason, why.wait_for, why.wait_until_s, position, expected_s, bound_s)
+
+    def reasons(self) -> dict[str, WaitReason]:
+        """For each model that somebody waits for: why the one who is due first does."""
+        queues = ((name, queue) for name, queue in self._room.queues.items() if queue.count)
+        return {name: self.why(min(queue.heads(), key=lambda entry: entry.due_s)).reason for name, queue in queues}
+
+    def why(self, entry: Entry) -> Obstacle:
+        """What keeps the first of its line waiting."""
+        name, first = entry.ticket.model, entry.queue.first_before(entry)
+        at_swap, at_desk = self._swaps.obstacles.get(name), self._desk.obstacle(first)
+        return obstacle_of(self._replicas[name], first.queue.load_s, at_desk, at_swap)
