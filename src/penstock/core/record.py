@@ -1,49 +1,42 @@
-"""The one row that a call leaves behind, its outcomes, and the spans derived from it.
+"""The one row that a call leaves behind, and the spans derived from it.
 
 Only this file says how long something took: the record keeps moments, everything else is
-computed here. None means unknown and is never 0.
+computed here. None means unknown and is never 0. What is said about each field is published in docs/records.md.
 """
 
 from __future__ import annotations
 
-import enum
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from penstock.core.fields import (
+    BODY,
+    BYTES,
+    CONFIGURATION,
+    ENGINE,
+    EPOCH,
+    GATEWAY,
+    HEAD,
+    OWN_CLOCK,
+    SCHEDULER,
+    SECONDS,
+    TOKENS,
+    WALL_CLOCK,
+    Doc,
+)
+from penstock.core.outcomes import CallPhase, Outcome
+
+__all__ = ["DERIVED", "CallPhase", "CallRecord", "Outcome"]
+
+_Text = str | None
+_NOT_TOLD = "the engine did not say"
+_NEVER_READ = "refused before its body was read"
+_NEVER_QUEUED = "it never came to the queue"
 
 
-class Outcome(enum.StrEnum):
-    """How a call ended. Every closed record has exactly one; an open one has none."""
-
-    COMPLETED = "completed"
-    CLIENT_ABANDONED = "client_abandoned"
-    UPSTREAM_ERROR = "upstream_error"
-    UPSTREAM_REFUSED = "upstream_refused"  # the engine's own 4xx, relayed as it is
-    CANCELLED_QUEUED = "cancelled_queued"
-    CANCELLED_RUNNING = "cancelled_running"
-    DEADLINE = "deadline"
-    INTERRUPTED = "interrupted"  # the gateway died before the call ended
-    REJECTED_AUTH = "rejected_auth"
-    REJECTED_FORBIDDEN = "rejected_forbidden"
-    REJECTED_UNKNOWN_MODEL = "rejected_unknown_model"
-    REJECTED_INVALID = "rejected_invalid"
-    REJECTED_TOO_LARGE = "rejected_too_large"
-    REJECTED_QUOTA = "rejected_quota"
-    REJECTED_QUEUE_FULL = "rejected_queue_full"
-    REJECTED_BREAKER = "rejected_breaker"
-    REJECTED_START_FAILED = "rejected_start_failed"
-    REJECTED_DISABLED = "rejected_disabled"
-    REJECTED_SHUTDOWN = "rejected_shutdown"
-    REJECTED_UNADMITTABLE = "rejected_unadmittable"
-
-
-class CallPhase(enum.StrEnum):
-    """Where a call is; kept in the record as the place where its client left."""
-
-    READING = "reading"  # its body is still arriving
-    QUEUED = "queued"
-    LOADING = "loading"  # waits, and its model is being loaded
-    SENT = "sent"  # the engine has it and has not answered yet
-    STREAMING = "streaming"  # the answer is on its way
-    DONE = "done"
+def _moment(of: str, *, null: str) -> Doc:
+    return Doc(f"When {of}, after `received_at`.", OWN_CLOCK, SECONDS, null)
 
 
 @dataclass(slots=True, eq=False)
@@ -53,65 +46,114 @@ class CallRecord:
     received_at is epoch seconds UTC, stamped once. Bytes are those of the bodies.
     """
 
-    id: str
-    gateway_id: str
-    boot_id: str
-    gateway_version: str
-    received_at: float
-    method: str
-    path: str
-    dialect: str
-    client_address: str | None = None
-    client_request_id: str | None = None
-    key: str | None = None  # the key's name; None = no key was shown
-    key_fingerprint: str | None = None
-    workload: str | None = None
-    session: str | None = None
-    retry_count: int | None = None  # what the client's library says about its own tries
+    id: Annotated[str, Doc("UUIDv7 of the call, sent as `x-penstock-id`.", GATEWAY)]
+    gateway_id: Annotated[str, Doc("Which gateway; the same for every start in one state folder.", GATEWAY)]
+    boot_id: Annotated[str, Doc("Which start of that gateway.", GATEWAY)]
+    gateway_version: Annotated[str, Doc("Its version.", GATEWAY)]
+    received_at: Annotated[float, Doc("When the first byte of the request was read.", WALL_CLOCK, EPOCH)]
+    method: Annotated[str, Doc("The HTTP method.", HEAD)]
+    path: Annotated[str, Doc("The path, without its query.", HEAD)]
+    dialect: Annotated[str, Doc("The protocol spoken there, which shapes refusals.", GATEWAY)]
+    client_address: Annotated[
+        _Text, Doc("The client's IP address; a trusted proxy's word for it.", HEAD, null="not a network socket")
+    ] = None
+    client_request_id: Annotated[_Text, Doc("`x-request-id`, echoed.", HEAD, null="none was sent")] = None
+    key: Annotated[_Text, Doc("The key's name.", CONFIGURATION, null="no key with a name was shown")] = None
+    key_fingerprint: Annotated[
+        _Text, Doc("First 8 hex digits of the SHA-256 of the key that was shown.", HEAD, null="no key was shown")
+    ] = None
+    workload: Annotated[
+        _Text, Doc("`X-Penstock-Workload`, else `metadata.workload`.", HEAD + " or body", null="none was named")
+    ] = None
+    session: Annotated[_Text, Doc("`x-session-id` or what stands for it.", HEAD, null="none was named")] = None
+    retry_count: Annotated[
+        int | None, Doc("`x-stainless-retry-count`: 0 = the first try.", HEAD, null="the client does not count")
+    ] = None
+    retry_of: Annotated[
+        _Text, Doc("Id of the first try, where this is a later one.", GATEWAY, null="a first try, or it was not found")
+    ] = None
+    count: Annotated[int, Doc("Requests that this record stands for; above 1 for collapsed refusals.", GATEWAY)] = 1
 
-    model_requested: str | None = None
-    model: str | None = None  # what it was resolved to
-    engine: str | None = None  # the replica that served it
-    streamed: bool | None = None
-    priority_asked: str | None = None
-    priority: str | None = None  # the class it was granted
-    pool: str | None = None
-    cost: float | None = None
-    prompt_tokens_estimated: int | None = None
+    model_requested: Annotated[_Text, Doc("The name the client asked for.", BODY, null=_NEVER_READ)] = None
+    model: Annotated[_Text, Doc("The model it stands for.", CONFIGURATION, null="no model has that name")] = None
+    engine: Annotated[_Text, Doc("The replica that served it.", SCHEDULER, null="none did")] = None
+    streamed: Annotated[bool | None, Doc("Whether a stream was asked for.", BODY, null=_NEVER_READ)] = None
+    priority_asked: Annotated[_Text, Doc("The priority asked for.", HEAD + " or body", null="none was")] = None
+    priority: Annotated[_Text, Doc("The class it was granted.", GATEWAY, null=_NEVER_QUEUED)] = None
+    pool: Annotated[_Text, Doc("The compute pool it was charged to.", CONFIGURATION, null="none")] = None
+    cost: Annotated[
+        float | None, Doc("Part of the pool's budget that it took.", SCHEDULER, "share", "it took none")
+    ] = None
+    prompt_tokens_estimated: Annotated[
+        int | None, Doc("Length of the prompt as the scheduler guessed it.", BODY, TOKENS, _NEVER_READ)
+    ] = None
 
-    enqueued_s: float | None = None
-    admitted_s: float | None = None
-    engine_ready_s: float | None = None  # when the load that it waited for was over; None = it waited for none
-    sent_s: float | None = None
-    first_byte_s: float | None = None
-    first_token_s: float | None = None
-    done_s: float | None = None
+    enqueued_s: Annotated[float | None, _moment("it entered the queue", null=_NEVER_QUEUED)] = None
+    admitted_s: Annotated[float | None, _moment("it got a slot", null="it never did")] = None
+    engine_ready_s: Annotated[
+        float | None, _moment("the load that it waited for was over", null="it waited for none")
+    ] = None
+    sent_s: Annotated[float | None, _moment("it was sent to the engine", null="it never was")] = None
+    first_byte_s: Annotated[float | None, _moment("the engine's head came", null="it never did")] = None
+    first_token_s: Annotated[
+        float | None, _moment("the first token came", null="no stream, no token, or an answer that cannot be read")
+    ] = None
+    done_s: Annotated[float | None, _moment("it ended", null="still open, or `interrupted`")] = None
 
-    position_at_entry: int | None = None  # 0 = nobody of its model was before it
-    wait_reasons: dict[str, float] = field(default_factory=dict)  # seconds for each reason
-    caused_load: bool | None = None
-    waited_for_load: bool | None = None
-    estimated_wait_s: float | None = None  # as it was told on entry; None = it did not wait, or nothing could be said
+    position_at_entry: Annotated[
+        int | None, Doc("Calls of its model before it when it began to wait.", SCHEDULER, "calls", "it did not wait")
+    ] = None
+    wait_reasons: Annotated[
+        dict[str, float], Doc("Seconds waited for each reason, as a JSON object.", SCHEDULER, SECONDS)
+    ] = field(default_factory=dict)
+    caused_load: Annotated[bool | None, Doc("Its arrival began a load.", SCHEDULER, null=_NEVER_QUEUED)] = None
+    waited_for_load: Annotated[bool | None, Doc("It waited for a load.", SCHEDULER, null="it got no slot")] = None
+    load_id: Annotated[_Text, Doc("Id of the load that it waited for.", GATEWAY, null="it waited for none")] = None
+    load_s: Annotated[
+        float | None,
+        Doc("How long that load took in all; it is charged to the load.", OWN_CLOCK, SECONDS, "it waited for none"),
+    ] = None
+    estimated_wait_s: Annotated[
+        float | None,
+        Doc("The wait it was told on entry.", SCHEDULER, SECONDS, "it did not wait, or nobody knew"),
+    ] = None
 
-    outcome: str | None = None  # None = still open
-    abandoned_in: str | None = None  # the CallPhase in which the client left
-    http_status: int | None = None
-    error_code: str | None = None
-    error_detail: str | None = None
-    response_content_type: str | None = None
-    request_bytes: int | None = None
-    response_bytes: int | None = None
+    outcome: Annotated[_Text, Doc("How it ended (below).", GATEWAY, null="still open")] = None
+    abandoned_in: Annotated[_Text, Doc("The phase in which the client left.", GATEWAY, null="it did not leave")] = None
+    http_status: Annotated[
+        int | None, Doc("The status of the answer, or what it would have been.", GATEWAY, null="none was known")
+    ] = None
+    error_code: Annotated[_Text, Doc("The `code` of the refusal or error.", GATEWAY, null="there was none")] = None
+    error_detail: Annotated[_Text, Doc("Its message, in full.", GATEWAY, null="there was none")] = None
+    response_content_type: Annotated[_Text, Doc("`Content-Type` of the answer.", ENGINE, null="none came")] = None
+    request_bytes: Annotated[int | None, Doc("Size of the request's body.", GATEWAY, BYTES, _NEVER_READ)] = None
+    response_bytes: Annotated[
+        int | None, Doc("Size of the answer's body, as far as it was relayed.", GATEWAY, BYTES, "no answer came")
+    ] = None
 
-    prompt_tokens: int | None = None
-    cached_tokens: int | None = None
-    completion_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    drafted_tokens: int | None = None
-    accepted_tokens: int | None = None
-    token_source: str | None = None
-    engine_prompt_ms: float | None = None
-    engine_decode_ms: float | None = None
-    finish_reason: str | None = None
+    prompt_tokens: Annotated[
+        int | None, Doc("The whole prompt, its cached part included.", ENGINE, TOKENS, _NOT_TOLD)
+    ] = None
+    cached_tokens: Annotated[
+        int | None, Doc("Its part that was taken from a cache; 0 = told, and none.", ENGINE, TOKENS, _NOT_TOLD)
+    ] = None
+    completion_tokens: Annotated[int | None, Doc("Generated.", ENGINE, TOKENS, _NOT_TOLD)] = None
+    reasoning_tokens: Annotated[int | None, Doc("Of these, reasoning.", ENGINE, TOKENS, _NOT_TOLD)] = None
+    drafted_tokens: Annotated[int | None, Doc("Proposed by a draft model.", ENGINE, TOKENS, _NOT_TOLD)] = None
+    accepted_tokens: Annotated[int | None, Doc("Of these, kept.", ENGINE, TOKENS, _NOT_TOLD)] = None
+    token_source: Annotated[
+        _Text, Doc("Where the tokens are from: `usage`, `timings` or `none`.", ENGINE, null="no answer was read")
+    ] = None
+    engine_prompt_ms: Annotated[
+        float | None, Doc("What the engine says its work on the prompt took; for speeds only.", ENGINE, "ms", _NOT_TOLD)
+    ] = None
+    engine_decode_ms: Annotated[
+        float | None, Doc("What it says generating took; for speeds only.", ENGINE, "ms", _NOT_TOLD)
+    ] = None
+    finish_reason: Annotated[_Text, Doc("Why generating ended.", ENGINE, null=_NOT_TOLD)] = None
+    energy_j: Annotated[
+        float | None, Doc("Its share, by active time, of what its devices used.", "host samples", "J", "not measured")
+    ] = None
 
     def is_open(self) -> bool:
         return self.outcome is None
@@ -145,8 +187,25 @@ def service_s(record: CallRecord) -> float | None:
 
 
 def total_s(record: CallRecord) -> float | None:
-    """Seconds from the first byte of the request to the last of the answer; None = not ended, or unknown when."""
+    """Seconds from the first byte of the request to the last of the answer; None = not ended, or unknown when.
+
+    Never what the engine says: it does not see all of it, and some report less than has passed.
+    """
     return record.done_s
+
+
+def uncached_tokens(record: CallRecord) -> int | None:
+    """The part of the prompt that had to be computed; None = the engine did not say how much was cached."""
+    if record.prompt_tokens is None or record.cached_tokens is None:
+        return None
+    return record.prompt_tokens - record.cached_tokens
+
+
+DERIVED: dict[str, Callable[[CallRecord], float | None]] = {
+    function.__name__: function
+    for function in (queue_wait_s, load_wait_s, ttft_s, decode_s, service_s, total_s, uncached_tokens)
+}
+"""All that is computed from a record, by name, in the order in which it is shown."""
 
 
 def _span(start_s: float | None, end_s: float | None) -> float | None:
