@@ -14,9 +14,9 @@ from penstock.core.record import CallRecord
 from penstock.store.fsync import Syncer
 from penstock.store.journal import RETRY_AFTER_S, Journal
 from penstock.store.reserve import STEP_BYTES, Reserve
-from penstock.store.rows import record_of
+from penstock.store.rows import load_of, record_of, sample_of
 from penstock.store.segments import read_segment, segments_in
-from tests.store.some_calls import a_full_call, an_open_call, ended
+from tests.store.some_calls import a_full_call, a_load, a_sample, an_open_call, ended
 
 MIB = 1 << 20
 
@@ -115,6 +115,29 @@ def test_text_and_numbers_that_json_cannot_say_are_mended_not_lost(tmp_path: Pat
     journal.flush()
     (record,) = read_all(tmp_path)
     assert (record.path, record.prompt_tokens, record.completion_tokens) == ("/?", None, 7)
+
+
+def test_loads_and_samples_travel_between_the_calls(tmp_path: Path) -> None:
+    journal, load, sample = a_journal(tmp_path), a_load(outcome="ready"), a_sample()
+    journal.opened(an_open_call())
+    journal.note(load)
+    journal.note(sample)
+    journal.closed(ended(an_open_call()))
+    journal.flush()
+    lines, _ = read_segment(segments_in(journal.directory)[0].path, 0)
+    assert (len(lines.rows), lines.bad) == (2, [])
+    assert [dataclasses.asdict(load_of(row)) for row in lines.loads] == [dataclasses.asdict(load)]
+    assert [dataclasses.asdict(sample_of(row)) for row in lines.samples] == [dataclasses.asdict(sample)]
+
+
+def test_a_load_of_which_json_cannot_say_all_is_still_known_as_a_load(tmp_path: Path) -> None:
+    journal, load = a_journal(tmp_path), a_load(outcome="failed")
+    load.error_detail, load.read_bytes = "/\udc80", 1 << 80
+    journal.note(load)
+    journal.flush()
+    lines, _ = read_segment(segments_in(journal.directory)[0].path, 0)
+    (found,) = map(load_of, lines.loads)
+    assert (found.error_detail, found.read_bytes, found.outcome) == ("/?", None, "failed")
 
 
 def test_each_boot_starts_a_segment_that_sorts_after_all_others(tmp_path: Path) -> None:

@@ -58,6 +58,11 @@ def test_garbage_between_two_lines_is_set_aside_with_its_place_and_reason(tmp_pa
     assert "Expected `str`" in second.reason
 
 
+def test_a_line_of_a_kind_that_nobody_knows_is_set_aside(tmp_path: Path, line: bytes) -> None:
+    lines, _ = read_segment(a_segment(tmp_path, b'{"kind":"dream","id":"x"}\n', b'{"kind":"load","id":7}\n', line), 0)
+    assert (len(lines.rows), lines.loads, len(lines.bad)) == (1, [], 2)
+
+
 def test_a_line_nested_too_deeply_is_set_aside(tmp_path: Path, line: bytes) -> None:
     lines, _ = read_segment(a_segment(tmp_path, b'{"zzz":' + b"[" * 50_000 + b"\n", line), 0)
     assert (len(lines.rows), len(lines.bad)) == (1, 1)

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from penstock.core.record import CallRecord
-from penstock.store.base import Checkpoint, Store
+from penstock.store.base import Checkpoint, Kind, Place, Store, Window
+from penstock.store.journal import Journal
 from penstock.store.postgres import PostgresStore
-from penstock.store.segments import BadLine
+from penstock.store.rows import Noted, load_of, record_of, sample_of
+from penstock.store.segments import BadLine, Lines, read_segment, segments_in
 from penstock.store.sqlite import SqliteStore
-from tests.store.some_calls import a_full_call, an_open_call, ended, rows
+from tests.store.some_calls import a_full_call, a_load, a_sample, an_open_call, ended, rows
 
 HERE = Checkpoint("g", "00000001-b1.jsonl", 100)
 
@@ -33,6 +35,19 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 def fields_of(record: CallRecord | None) -> dict[str, object]:
     assert record is not None
     return dataclasses.asdict(record)
+
+
+def noted(folder: Path, *records: Noted) -> Lines:
+    """As they come from the journal."""
+    journal = Journal(folder, boot_id="b1", reserve_bytes=0)
+    for record in records:
+        journal.note(record)
+    journal.close()
+    return read_segment(segments_in(journal.directory)[-1].path, 0)[0]
+
+
+def ids(store: Store, window: Window, after: Place | None = None, limit: int = 100) -> list[str]:
+    return [record_of(row).id for row in store.page(Kind.CALLS, window, after, limit)]
 
 
 def test_a_record_comes_back_as_it_went_in(store: Store) -> None:
@@ -127,6 +142,78 @@ def test_the_latest_come_newest_first(store: Store) -> None:
         call.received_at = moment
     store.upsert(rows(*calls), [], HERE)
     assert [record.id for record in store.latest(2)] == ["c1", "c0"]
+
+
+def test_loads_and_samples_come_back_as_they_went_in(store: Store, tmp_path: Path) -> None:
+    load, sample = a_load(outcome="ready"), a_sample()
+    lines = noted(tmp_path, a_load(), load, sample, a_load(outcome="failed"))
+    for _ in range(2):
+        assert store.upsert([], [], HERE, loads=lines.loads, samples=lines.samples) == 0
+    (found,) = store.page(Kind.LOADS, Window(), None, 10)
+    assert dataclasses.asdict(load_of(found)) == dataclasses.asdict(load)
+    (found,) = store.page(Kind.SAMPLES, Window(), None, 10)
+    assert dataclasses.asdict(sample_of(found)) == dataclasses.asdict(sample)
+
+
+def test_a_restart_ends_loads_that_an_earlier_boot_left_open(store: Store, tmp_path: Path) -> None:
+    lines = noted(tmp_path, a_load("before"), a_load("mine", boot_id="b2"), a_load("done", outcome="ready"))
+    store.upsert([], [], HERE, loads=lines.loads)
+    assert store.interrupt_open("g", but_not_boot="b2") == 1
+    found = {load.id: load.outcome for load in map(load_of, store.page(Kind.LOADS, Window(), None, 10))}
+    assert found == {"before": "interrupted", "mine": None, "done": "ready"}
+
+
+@pytest.mark.parametrize("many", [1, 60], ids=["a few", "many"])
+def test_a_refused_row_among_loads_and_calls_is_found_whatever_their_number(
+    store: Store, tmp_path: Path, many: int
+) -> None:
+    bad_call, bad_load = ended(an_open_call("bad")), a_load("bad", outcome="ready")
+    bad_call.done_s = bad_load.done_s = None
+    calls = [*(an_open_call(f"c{number}") for number in range(many)), bad_call]
+    lines = noted(tmp_path, a_load("good"), bad_load)
+    assert store.upsert(rows(*calls), [], HERE, loads=lines.loads) == 2
+    assert (store.count(), store.count(Kind.LOADS), store.count_poisoned()) == (many, 1, 2)
+
+
+def test_many_rows_at_once_obey_the_same_rules(store: Store) -> None:
+    first = [an_open_call(f"c{number}") for number in range(100)]
+    store.upsert(rows(*first), [], HERE)
+    store.upsert(rows(*(ended(call) for call in first[:50])), [], HERE)
+    store.upsert(rows(*(ended(call, "upstream_error") for call in first)), [], HERE)
+    found = {record.id: record.outcome for record in store.latest(1000)}
+    assert [found[call.id] for call in first] == ["completed"] * 50 + ["upstream_error"] * 50
+
+
+def test_pages_follow_each_other_without_gap_or_overlap_also_where_times_are_equal(store: Store) -> None:
+    calls = [an_open_call(f"c{number}") for number in range(7)]
+    for moment, call in zip((1.0, 2.0, 2.0, 2.0, 2.0, 3.0, 4.0), calls, strict=True):
+        call.received_at = moment
+    store.upsert(rows(*reversed(calls)), [], HERE)
+    assert ids(store, Window(), limit=3) == ["c0", "c1", "c2"]
+    assert ids(store, Window(), Place(2.0, "c2"), limit=3) == ["c3", "c4", "c5"]
+    assert ids(store, Window(), Place(3.0, "c5")) == ["c6"]
+    assert ids(store, Window(2.0, 3.0)) == ["c1", "c2", "c3", "c4"]
+    assert (store.count(Kind.CALLS, Window(2.0, 3.0)), store.count(Kind.CALLS, Window(until=2.0))) == (4, 1)
+
+
+def test_what_is_shed_is_the_oldest_and_never_more_than_was_asked(store: Store) -> None:
+    calls = [an_open_call(f"c{number}") for number in range(5)]
+    for moment, call in enumerate(calls):
+        call.received_at = float(moment)
+    store.upsert(rows(*calls), [], HERE)
+    assert store.shed(Kind.CALLS, before=3.0, limit=2) == 2
+    assert ids(store, Window()) == ["c2", "c3", "c4"]
+    assert store.shed(Kind.CALLS, before=3.0, limit=2) == 1
+    assert store.shed(Kind.CALLS, before=None, limit=1) == 1
+    assert ids(store, Window()) == ["c4"]
+    assert store.shed(Kind.LOADS, before=None, limit=1) == 0
+
+
+def test_a_store_knows_where_the_journals_are_that_feed_it(store: Store) -> None:
+    store.register("g", "/old")
+    store.register("h", "/there")
+    store.register("g", "/here")
+    assert store.gateways() == {"g": "/here", "h": "/there"}
 
 
 def test_preparing_twice_keeps_what_is_there(store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,6 +22,14 @@ class StoreAway(PenstockError):
         self.is_locked = is_locked
 
 
+class Kind(enum.Enum):
+    """What there are records of; the value is the name of their table."""
+
+    CALLS = "calls"
+    LOADS = "loads"
+    SAMPLES = "samples"
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """How far a segment of this gateway's journal has been carried over."""
@@ -30,14 +39,41 @@ class Checkpoint:
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Records from `since` on, up to but without `until`, by when they were received; epoch seconds, None = no end."""
+
+    since: float | None = None
+    until: float | None = None
+
+
+EVER = Window()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A record's place among those of its kind, which are in the order of their time, then of their id."""
+
+    at: float
+    id: str
+
+
 class Store(Protocol):
     """Records by id, for one writer and any number of readers. Every method but close() may raise StoreAway."""
 
     def prepare(self) -> None:
         """Create the tables or bring them up to date. Before anything else; idempotent."""
 
-    def upsert(self, rows: Sequence[Row], bad: Sequence[BadLine], checkpoint: Checkpoint) -> int:
-        """Write all of it or nothing, in one transaction; return how many lines were set aside.
+    def upsert(
+        self,
+        rows: Sequence[Row],
+        bad: Sequence[BadLine],
+        checkpoint: Checkpoint,
+        *,
+        loads: Sequence[Row] = (),
+        samples: Sequence[Row] = (),
+    ) -> int:
+        """Write all of it or nothing, in one transaction; return how many lines were set aside. `rows` are of calls.
 
         The last row of an id wins, but nothing changes a record that has ended, unless it was only taken
         for interrupted. A row that the tables refuse is set aside with the bad lines.
@@ -49,6 +85,12 @@ class Store(Protocol):
     def forget(self, gateway_id: str, segments: Sequence[str]) -> None:
         """Drop the checkpoints of segments that are gone."""
 
+    def register(self, gateway_id: str, state_dir: str) -> None:
+        """Remember where the journal of a gateway is that is carried over to here."""
+
+    def gateways(self) -> dict[str, str]:
+        """Gateway id -> its state folder, for all that were ever registered."""
+
     def interrupt_open(self, gateway_id: str, *, but_not_boot: str) -> int:
         """End the open records of this gateway's earlier boots as `interrupted`; return how many.
 
@@ -58,12 +100,24 @@ class Store(Protocol):
     def settle(self) -> None:
         """Return when all that was written would survive a loss of power."""
 
+    def shed(self, kind: Kind, *, before: float | None, limit: int) -> int:
+        """Delete the oldest records, at most `limit` and none received at `before` or later; return how many."""
+
+    def used_bytes(self) -> int:
+        """What the records take, as far as the database can say; space that was freed does not count."""
+
+    def give_back(self) -> bool:
+        """Return a little of the space that was freed to the file system, quickly; True = there is more."""
+
     def get(self, record_id: str) -> CallRecord | None: ...
 
     def latest(self, limit: int) -> list[CallRecord]:
-        """The records received last, newest first."""
+        """The calls received last, newest first."""
 
-    def count(self) -> int: ...
+    def page(self, kind: Kind, window: Window, after: Place | None, limit: int) -> list[Row]:
+        """The next rows of a window, oldest first."""
+
+    def count(self, kind: Kind = Kind.CALLS, window: Window = EVER) -> int: ...
 
     def count_poisoned(self) -> int:
         """How many lines were set aside, ever."""

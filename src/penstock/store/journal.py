@@ -15,10 +15,11 @@ from pathlib import Path
 
 import msgspec
 
+from penstock.core.load_record import LoadRecord
 from penstock.core.record import CallRecord
 from penstock.store.fsync import Syncer
 from penstock.store.reserve import Reserve
-from penstock.store.rows import COLUMNS, line_struct
+from penstock.store.rows import COLUMNS, LOAD_COLUMNS, LOAD_LINE, SAMPLE_COLUMNS, SAMPLE_LINE, Noted, line_struct
 from penstock.store.segments import segment_name, segments_in
 
 SEGMENT_BYTES = 8 << 20
@@ -30,19 +31,22 @@ RETRY_AFTER_S = 0.25
 _KNOWN_BEFORE_THE_ANSWER = COLUMNS[: COLUMNS.index("sent_s") + 1]
 
 
-def _line_of(names: Sequence[str]) -> Callable[[CallRecord], msgspec.Struct]:
-    struct, values = line_struct(names), attrgetter(*names)
+def _line_of(struct: Callable[..., msgspec.Struct], names: Sequence[str]) -> Callable[[object], msgspec.Struct]:
+    values = attrgetter(*names)
     return lambda record: struct(*values(record))
 
 
-_open_line = _line_of(_KNOWN_BEFORE_THE_ANSWER)
-_full_line = _line_of(COLUMNS)
+_open_line = _line_of(line_struct(CallRecord, _KNOWN_BEFORE_THE_ANSWER), _KNOWN_BEFORE_THE_ANSWER)
+_full_line = _line_of(line_struct(CallRecord, COLUMNS), COLUMNS)
+_load_line = _line_of(LOAD_LINE, LOAD_COLUMNS)
+_sample_line = _line_of(SAMPLE_LINE, SAMPLE_COLUMNS)
 
 
 class Journal:
     """Segments in DIRECTORY/journal, numbered in the order written; each boot starts a new one.
 
-    `lines` and `bytes` count what is on disk, `records_lost` the closing lines for which not even memory had room.
+    `lines` and `bytes` count what is on disk, `records_lost` the closing lines of calls for which not even memory had
+    room.
     """
 
     def __init__(
@@ -99,6 +103,11 @@ class Journal:
             self.records_lost += 1
         else:
             self._queue_line(_full_line(record))
+
+    def note(self, record: Noted) -> None:
+        """Queue the line of a load, now and again when more is known of it, or of a sample of the host."""
+        if not self.is_full:  # dropped without being counted: what is lost are records of calls
+            self._queue_line(_load_line(record) if isinstance(record, LoadRecord) else _sample_line(record))
 
     def flush(self) -> bool:
         """Write all that was queued, with one call; True = it is on disk.
@@ -179,7 +188,9 @@ class Journal:
 
 def _mended(line: msgspec.Struct) -> dict[str, object]:
     """The same line without what JSON cannot say: half characters of a client's text, integers beyond 64 bits."""
-    values = msgspec.structs.asdict(line)
+    values, config = msgspec.structs.asdict(line), line.__struct_config__
+    if config.tag_field is not None:  # first, as in any such line
+        values = {config.tag_field: config.tag, **values}
     return {
         name: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
         for name, value in values.items()

@@ -25,6 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
+from penstock.core.host_sample import HostSample
+from penstock.core.load_record import LoadRecord
 from penstock.core.record import CallRecord, Outcome
 
 metadata = MetaData()
@@ -32,23 +34,27 @@ metadata = MetaData()
 _TYPES: dict[object, type[TypeEngine[typing.Any]]] = {str: Text, float: Double, int: BigInteger, bool: Boolean}
 
 
+def _columns(record: type) -> list[Column[typing.Any]]:
+    hints = typing.get_type_hints(record)
+    return [_column(field.name, hints[field.name]) for field in fields(record)]
+
+
 def _column(name: str, hint: object) -> Column[typing.Any]:
     members = typing.get_args(hint) if isinstance(hint, UnionType) else (hint,)
-    kind = _TYPES.get(members[0], Text)  # a dict is kept as JSON text
+    kind = _TYPES.get(members[0], Text)  # a dict or a list is kept as JSON text
     return Column(name, kind, primary_key=name == "id", nullable=NoneType in members)
 
 
-_hints = typing.get_type_hints(CallRecord)
+def _ended_means_outcome(name: str) -> CheckConstraint:
+    """What was interrupted has ended, but nobody knows when."""
+    interrupted = Outcome.INTERRUPTED.value
+    return CheckConstraint(
+        f"(outcome IS NOT NULL AND outcome <> '{interrupted}') = (done_s IS NOT NULL)",
+        name=f"{name}_ended_means_outcome",
+    )
 
-calls = Table(
-    "calls",
-    metadata,
-    *(_column(field.name, _hints[field.name]) for field in fields(CallRecord)),
-    CheckConstraint(
-        f"(outcome IS NOT NULL AND outcome <> '{Outcome.INTERRUPTED.value}') = (done_s IS NOT NULL)",
-        name="calls_ended_means_outcome",
-    ),
-)
+
+calls = Table("calls", metadata, *_columns(CallRecord), _ended_means_outcome("calls"))
 Index("calls_received_at", calls.c.received_at)
 Index("calls_model", calls.c.model, calls.c.received_at)
 Index("calls_key", calls.c.key, calls.c.received_at)
@@ -58,6 +64,21 @@ Index(
     sqlite_where=calls.c.outcome.is_(None),
     postgresql_where=calls.c.outcome.is_(None),
 )
+
+loads = Table("loads", metadata, *_columns(LoadRecord), _ended_means_outcome("loads"))
+Index("loads_started_at", loads.c.started_at)
+Index("loads_model", loads.c.model, loads.c.started_at)
+
+samples = Table("samples", metadata, *_columns(HostSample))
+Index("samples_sampled_at", samples.c.sampled_at)
+
+gateways = Table(
+    "gateways",
+    metadata,
+    Column("gateway_id", Text, primary_key=True),
+    Column("state_dir", Text, nullable=False),
+)
+"""Where the journals are that are carried over to here."""
 
 journal_checkpoint = Table(
     "journal_checkpoint",

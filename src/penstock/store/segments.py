@@ -1,19 +1,21 @@
 """The journal's files: how they are named, in which order they stand, and how they are read back.
 
-One line is one CallRecord as JSON with its None members left out; without an `outcome` it is open. Bytes that are
-no such line are handed out as faults and never stop the reading.
+One line is one record as JSON with its None members left out: of a call, or, with a `kind`, of a load or a sample of
+the host; a call or a load without an `outcome` is open. Bytes that are no such line are handed out as faults and never
+stop the reading.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from penstock.store.rows import Row, read_row
+from penstock.core.load_record import LoadRecord
+from penstock.store.rows import Row, is_call, read_noted, read_row
 
 MAX_LINE_BYTES = 1 << 20
 """A longer line was not written by a journal."""
@@ -48,10 +50,20 @@ class BadLine:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """What one read brought: the records in the order written, and what was no record."""
+    """What one read brought: the records of each kind in the order written, and what was no record."""
 
-    rows: list[Row]
-    bad: list[BadLine]
+    rows: list[Row] = field(default_factory=list)
+    bad: list[BadLine] = field(default_factory=list)
+    loads: list[Row] = field(default_factory=list)
+    samples: list[Row] = field(default_factory=list)
+
+    def take(self, line: bytes) -> None:
+        """Raises msgspec.DecodeError or RecursionError for what is no line of a journal."""
+        if is_call(line):
+            self.rows.append(read_row(line))
+            return
+        kind, row = read_noted(line)
+        (self.loads if kind is LoadRecord else self.samples).append(row)
 
 
 def segment_name(number: int, boot_id: str) -> str:
@@ -79,11 +91,11 @@ def read_segment(path: Path, offset: int, *, limit_bytes: int = MAX_LINE_BYTES) 
     whole = chunk.rfind(b"\n") + 1
     if not whole and len(chunk) == limit_bytes:  # no line is that long: set the piece aside, or it would stand forever
         return Lines([], [_bad(path.name, offset, "line too long", chunk)]), offset + len(chunk)
-    lines = Lines([], [])
+    lines = Lines()
     at = offset
     for line in chunk[:whole].split(b"\n")[:-1]:
         try:
-            lines.rows.append(read_row(line))
+            lines.take(line)
         except (msgspec.DecodeError, RecursionError) as exc:
             lines.bad.append(_bad(path.name, at, str(exc), line))
         at += len(line) + 1

@@ -1,67 +1,97 @@
-"""The store's statements, written once for every SQL database that knows INSERT … ON CONFLICT."""
+"""The store's work, written once for every SQL database that knows INSERT … ON CONFLICT."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeAlias
 
 import msgspec
-from sqlalchemy import (
-    Connection,
-    Engine,
-    Table,
-    Text,
-    and_,
-    delete,
-    exc,
-    func,
-    insert,
-    literal_column,
-    or_,
-    select,
-    update,
-)
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, exc, func, insert, or_, select, true, update
 
 from penstock.core.record import CallRecord, Outcome
-from penstock.store.base import Checkpoint, StoreAway
+from penstock.store.base import EVER, Checkpoint, Kind, Place, StoreAway, Window
 from penstock.store.migrations import migrate
-from penstock.store.rows import COLUMNS, Row, Value, last_of_each, named, record_of
-from penstock.store.schema import calls, journal_checkpoint, poisoned
+from penstock.store.rows import LOAD_OUTCOME, Row, Value, last_of_each, record_of
+from penstock.store.schema import calls, gateways, journal_checkpoint, loads, poisoned
 from penstock.store.segments import BadLine
+from penstock.store.statements import TABLES, InsertOr, KindTable, upsert_checkpoint, upsert_gateway, upserts
 
-Insert: TypeAlias = sqlite.Insert | postgresql.Insert
-
-_BAD_ROW = (exc.DataError, exc.IntegrityError, OverflowError)
+BAD_ROW = (exc.DataError, exc.IntegrityError, OverflowError)
 """What is raised because of the row, not because of the database's own state."""
+
+Rows = Mapping[Kind, list[Row]]
 
 
 class SqlStore:
     """A Store on any engine; `insert_or` is its dialect's own insert()."""
 
-    def __init__(
-        self, engine: Engine, *, insert_or: Callable[[Table], Insert], is_locked: Callable[[exc.DBAPIError], bool]
-    ) -> None:
+    def __init__(self, engine: Engine, *, insert_or: InsertOr, is_locked: Callable[[exc.DBAPIError], bool]) -> None:
         self._engine = engine
         self._is_locked = is_locked
-        self._upsert_call = _sql_of(_upsert_call(insert_or(calls)), engine)
-        self._upsert_checkpoint = _upsert_checkpoint(insert_or(journal_checkpoint))
+        self._upserts = upserts(insert_or, engine)
+        self._upsert_checkpoint = upsert_checkpoint(insert_or)
+        self._upsert_gateway = upsert_gateway(insert_or)
 
     def prepare(self) -> None:
         with self._transaction() as connection:
             migrate(connection)
 
-    def upsert(self, rows: Sequence[Row], bad: Sequence[BadLine], checkpoint: Checkpoint) -> int:
-        last = last_of_each(rows)
+    # Writing.
+
+    def upsert(
+        self,
+        rows: Sequence[Row],
+        bad: Sequence[BadLine],
+        checkpoint: Checkpoint,
+        *,
+        loads: Sequence[Row] = (),
+        samples: Sequence[Row] = (),
+    ) -> int:
+        last: Rows = {
+            Kind.CALLS: last_of_each(rows),
+            Kind.LOADS: last_of_each(loads, outcome=LOAD_OUTCOME),
+            Kind.SAMPLES: list(samples),
+        }
         try:
             self._write(last, bad, checkpoint)
-        except _BAD_ROW:
+        except BAD_ROW:
             sound, refused = self._tell_apart(last, checkpoint)
             bad = [*bad, *refused]
             self._write(sound, bad, checkpoint)
         return len(bad)
+
+    def _write(self, rows: Rows, bad: Sequence[BadLine], checkpoint: Checkpoint) -> None:
+        with self._transaction() as connection:
+            for kind, of_kind in rows.items():
+                if of_kind:
+                    self._put(connection, kind, of_kind)
+            if bad:
+                connection.execute(insert(poisoned), [_poisoned_row(line, checkpoint) for line in bad])
+            connection.execute(self._upsert_checkpoint, _checkpoint_row(checkpoint))
+
+    def _put(self, connection: Connection, kind: Kind, rows: list[Row]) -> None:
+        """Insert or update rows, each id once. A database may know a quicker way. Raises what BAD_ROW names."""
+        connection.exec_driver_sql(self._upserts[kind], rows)
+
+    def _tell_apart(self, rows: Rows, checkpoint: Checkpoint) -> tuple[Rows, list[BadLine]]:
+        """Try every row for itself, and keep none of it: which would the database take, which not, and why?"""
+        sound: dict[Kind, list[Row]] = {kind: [] for kind in rows}
+        refused: list[BadLine] = []
+        with self._transaction() as connection:
+            for kind, of_kind in rows.items():
+                for row in of_kind:
+                    attempt = connection.begin_nested()
+                    try:
+                        connection.exec_driver_sql(self._upserts[kind], row)
+                        sound[kind].append(row)
+                    except BAD_ROW as error:
+                        reason = str(error.args[0])
+                        refused.append(BadLine(checkpoint.segment, checkpoint.offset, reason, _told(row, TABLES[kind])))
+                    finally:
+                        attempt.rollback()
+        return sound, refused
+
+    # The journal's side.
 
     def checkpoints(self, gateway_id: str) -> dict[str, int]:
         columns = journal_checkpoint.c
@@ -75,14 +105,38 @@ class SqlStore:
         with self._transaction() as connection:
             connection.execute(delete(journal_checkpoint).where(gone))
 
-    def interrupt_open(self, gateway_id: str, *, but_not_boot: str) -> int:
-        left = and_(calls.c.outcome.is_(None), calls.c.gateway_id == gateway_id, calls.c.boot_id != but_not_boot)
+    def register(self, gateway_id: str, state_dir: str) -> None:
         with self._transaction() as connection:
-            ended = connection.execute(update(calls).where(left).values(outcome=Outcome.INTERRUPTED.value))
-            return ended.rowcount
+            connection.execute(self._upsert_gateway, {"gateway_id": gateway_id, "state_dir": state_dir})
+
+    def gateways(self) -> dict[str, str]:
+        with self._transaction() as connection:
+            return {row.gateway_id: row.state_dir for row in connection.execute(select(gateways))}
+
+    def interrupt_open(self, gateway_id: str, *, but_not_boot: str) -> int:
+        ended = 0
+        with self._transaction() as connection:
+            for table in (calls, loads):
+                left = and_(
+                    table.c.outcome.is_(None), table.c.gateway_id == gateway_id, table.c.boot_id != but_not_boot
+                )
+                ended += connection.execute(
+                    update(table).where(left).values(outcome=Outcome.INTERRUPTED.value)
+                ).rowcount
+        return ended
 
     def settle(self) -> None:
         """A database that answers a commit only when it is on the disk has nothing to do here."""
+
+    # Retention.
+
+    def shed(self, kind: Kind, *, before: float | None, limit: int) -> int:
+        of = TABLES[kind]
+        oldest = select(of.table.c.id).where(_inside(of, Window(until=before))).order_by(of.table.c[of.at]).limit(limit)
+        with self._transaction() as connection:
+            return connection.execute(delete(of.table).where(of.table.c.id.in_(oldest))).rowcount
+
+    # Reading.
 
     def get(self, record_id: str) -> CallRecord | None:
         with self._transaction() as connection:
@@ -94,11 +148,25 @@ class SqlStore:
         with self._transaction() as connection:
             return [record_of(row) for row in connection.execute(newest)]
 
-    def count(self) -> int:
-        return self._count(calls)
+    def page(self, kind: Kind, window: Window, after: Place | None, limit: int) -> list[Row]:
+        of = TABLES[kind]
+        at, record_id = of.table.c[of.at], of.table.c.id
+        asked = select(of.table).where(_inside(of, window)).order_by(at, record_id).limit(limit)
+        if after is not None:  # the first half alone is what an index can do
+            asked = asked.where(at >= after.at, or_(at > after.at, record_id > after.id))
+        with self._transaction() as connection:
+            return [tuple(row) for row in connection.execute(asked)]
+
+    def count(self, kind: Kind = Kind.CALLS, window: Window = EVER) -> int:
+        of = TABLES[kind]
+        with self._transaction() as connection:
+            return connection.execute(
+                select(func.count()).select_from(of.table).where(_inside(of, window))
+            ).scalar_one()
 
     def count_poisoned(self) -> int:
-        return self._count(poisoned)
+        with self._transaction() as connection:
+            return connection.execute(select(func.count()).select_from(poisoned)).scalar_one()
 
     def close(self) -> None:
         self._engine.dispose()
@@ -108,60 +176,23 @@ class SqlStore:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except _BAD_ROW:
+        except BAD_ROW:
             raise
         except exc.DBAPIError as error:
             raise StoreAway(str(error.orig), is_locked=self._is_locked(error)) from error
 
-    def _write(self, rows: list[Row], bad: Sequence[BadLine], checkpoint: Checkpoint) -> None:
-        with self._transaction() as connection:
-            if rows:
-                connection.exec_driver_sql(self._upsert_call, rows)
-            if bad:
-                connection.execute(insert(poisoned), [_poisoned_row(line, checkpoint) for line in bad])
-            connection.execute(self._upsert_checkpoint, _checkpoint_row(checkpoint))
 
-    def _tell_apart(self, rows: list[Row], checkpoint: Checkpoint) -> tuple[list[Row], list[BadLine]]:
-        """Try every row for itself, and keep none of it: which would the database take, which not, and why?"""
-        sound: list[Row] = []
-        refused: list[BadLine] = []
-        with self._transaction() as connection:
-            for row in rows:
-                attempt = connection.begin_nested()
-                try:
-                    connection.exec_driver_sql(self._upsert_call, row)
-                    sound.append(row)
-                except _BAD_ROW as error:
-                    line = msgspec.json.encode(named(row)).decode().replace("\\u0000", "\\\\0")
-                    refused.append(BadLine(checkpoint.segment, checkpoint.offset, str(error.args[0]), line))
-                finally:
-                    attempt.rollback()
-        return sound, refused
-
-    def _count(self, table: Table) -> int:
-        with self._transaction() as connection:
-            return connection.execute(select(func.count()).select_from(table)).scalar_one()
+def _inside(of: KindTable, window: Window) -> ColumnElement[bool]:
+    at = of.table.c[of.at]
+    return and_(
+        true() if window.since is None else at >= window.since, true() if window.until is None else at < window.until
+    )
 
 
-def _sql_of(statement: Insert, engine: Engine) -> str:
-    """The statement in the database's own words, for tuples: 53 named parameters cost more than the insert."""
-    compiled = statement.compile(engine)
-    assert isinstance(compiled, SQLCompiler)
-    assert compiled.positiontup == list(COLUMNS)
-    return compiled.string
-
-
-def _upsert_call(statement: Insert) -> Insert:
-    changed = {column.name: statement.excluded[column.name] for column in calls.c if not column.primary_key}
-    interrupted = literal_column(f"'{Outcome.INTERRUPTED.value}'", Text)
-    taken_for_interrupted = and_(calls.c.outcome == interrupted, statement.excluded.outcome.is_not(None))
-    may_change = or_(calls.c.outcome.is_(None), taken_for_interrupted)
-    return statement.on_conflict_do_update(index_elements=[calls.c.id], set_=changed, where=may_change)
-
-
-def _upsert_checkpoint(statement: Insert) -> Insert:
-    key = [journal_checkpoint.c.gateway_id, journal_checkpoint.c.segment]
-    return statement.on_conflict_do_update(index_elements=key, set_={"offset": statement.excluded.offset})
+def _told(row: Row, of: KindTable) -> str:
+    """A refused row as it can be kept: PostgreSQL's text takes no NUL."""
+    named = dict(zip(of.columns, row, strict=True))
+    return msgspec.json.encode(named).decode().replace("\\u0000", "\\\\0")
 
 
 def _poisoned_row(bad: BadLine, checkpoint: Checkpoint) -> dict[str, Value]:

@@ -17,6 +17,14 @@ from penstock.store.sql import SqlStore
 BUSY_TIMEOUT_MS = 250
 """Short: whoever waits for a lock has other duties, and tries again."""
 
+GIVE_BACK_PAGES = 256
+"""1 MiB at a time: a few milliseconds, in which nobody else can write."""
+
+LOG_AT_MOST_BYTES = 64 << 20
+"""What the write-ahead log is cut to once it was carried over, however much a slow reader made it grow."""
+
+_INCREMENTAL = 2
+
 
 class SqliteStore(SqlStore):
     """A Store in the file at `path`, readable by its owner only."""
@@ -37,6 +45,21 @@ class SqliteStore(SqlStore):
             return  # all of it is in the file itself, which SQLite syncs before it drops the log
         except OSError as error:
             raise StoreAway(str(error)) from error
+
+    def used_bytes(self) -> int:
+        with self._transaction() as connection:
+            pages, free, size = (
+                connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+        return int((pages - free) * size)
+
+    def give_back(self) -> bool:
+        with self._transaction() as connection:
+            connection.exec_driver_sql(f"PRAGMA incremental_vacuum({GIVE_BACK_PAGES})").fetchall()
+            free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+            may_shrink = connection.exec_driver_sql("PRAGMA auto_vacuum").scalar_one() == _INCREMENTAL
+        return bool(free and may_shrink)
 
     def _create(self) -> None:
         """Make the file before SQLite does, which would let others read it; -wal and -shm inherit its mode.
@@ -68,7 +91,9 @@ def _engine(path: Path) -> Engine:
         connection.isolation_level = None  # the driver's own idea of when a transaction begins leaves out DDL
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        cursor.execute("PRAGMA auto_vacuum = INCREMENTAL")  # heeded by a new file only, and only before the next line
         cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute(f"PRAGMA journal_size_limit = {LOG_AT_MOST_BYTES}")
         cursor.execute("PRAGMA synchronous = NORMAL")
         cursor.close()
 

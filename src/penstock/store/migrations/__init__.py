@@ -5,13 +5,18 @@ from __future__ import annotations
 from sqlalchemy import Connection, inspect, text
 
 from penstock.store.base import StoreAway
+from penstock.store.views import views
 
 HEAD = "0001"
 """The newest revision in versions/."""
 
 
 def migrate(connection: Connection) -> None:
-    """Run what is missing, inside the caller's transaction. Raises StoreAway for tables newer than this program."""
+    """Run what is missing, inside the caller's transaction. Raises StoreAway for tables newer than this program.
+
+    The views are made anew: SQLite alters no table that one of them looks at, and they follow the newest tables.
+    A table that has the name of one is somebody else's, and stays.
+    """
     if revision_of(connection) == HEAD:
         return
     from alembic import command
@@ -21,10 +26,16 @@ def migrate(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", "penstock.store:migrations")
     config.attributes["connection"] = connection
+    taken = inspect(connection).get_table_names()
+    created = {name: statement for name, statement in views(connection.dialect.name).items() if name not in taken}
+    for name in created:
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
     try:
         command.upgrade(config, "head")
     except CommandError as exc:
         raise StoreAway(f"its tables do not fit this version: {exc}") from exc
+    for statement in created.values():
+        connection.exec_driver_sql(statement)
 
 
 def revision_of(connection: Connection) -> str | None:

@@ -1,0 +1,104 @@
+"""docs/records.md, made from what is said beside the fields of the records. Never imported to serve.
+
+`python -m penstock.store.reference` prints it.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import fields
+
+from penstock.core.fields import FieldDoc, documented
+from penstock.core.host_sample import DeviceSample, EngineSample, HostSample
+from penstock.core.load_record import LoadRecord
+from penstock.core.outcomes import MEANINGS
+from penstock.core.record import DERIVED, CallRecord
+
+_INTRODUCTION = """\
+# Records
+
+<!-- Made by `python -m penstock.store.reference` of what stands beside the fields in src/penstock/core: edit there. -->
+
+Every request leaves exactly one record, whatever became of it: waited, refused, abandoned, failed, cut by a crash. It
+is written to a journal on the local disk before any byte of an answer goes out, and carried from there to the **store**
+by a process of its own: SQLite (`penstock.db` in the state folder) unless the configuration's `store.url`, `--store` or
+the variable `DATABASE_URL` names another. The store may be away for hours: nothing waits for it, nothing is lost.
+
+* **NULL means unknown, or that it never came to that; it is never 0.** The tables say which.
+* `received_at`, `started_at` and `sampled_at` are epoch seconds UTC as the wall clock told them, once per record. Every
+  other moment (`…_s`) is seconds after that on a monotonic clock, so that a clock that is set changes no duration.
+* How long a call took is always our own clock. What an engine says about its times gives speeds, and nothing else.
+* The prompt is counted the same way for every protocol: `prompt_tokens` is all of it, `cached_tokens` the part that
+  came from a cache. Refusals never count tokens.
+
+`penstock export --jsonl` (or `--csv`, `--parquet`) writes one object for each call, with the names below, those that
+are derived among them; `penstock store ddl` prints the tables.
+"""
+
+_VIEWS = """
+## Views for what was made for Overlaat
+
+`request_events`, `host_samples` and `model_loads` have exactly the columns of Overlaat's tables of those names, in both
+databases. They speak its words: moments as epoch seconds, GiB, `rejected_oversized`, `rejected_unhealthy`, and
+`upstream_error` for an engine's 4xx too; one `wait_reason`, that which took longest; `priority` 1, 0, -1. Calls that
+still run are left out, as are requests of which no model could be read. An interrupted one has no `t_done`. Where a
+*table* of such a name exists already, it is left alone and the view is missing.
+"""
+
+
+def markdown() -> str:
+    """docs/records.md."""
+    return "".join(
+        [
+            _INTRODUCTION,
+            _chapter("Calls: table `calls`", CallRecord),
+            _derived(),
+            _outcomes(),
+            _chapter("Loads: table `loads`", LoadRecord),
+            _chapter("Samples of the host: table `samples`", HostSample),
+            _objects(),
+            _VIEWS,
+        ]
+    )
+
+
+def _chapter(title: str, record: type) -> str:
+    rows = "".join(map(_row, documented(record)))
+    return f"\n## {title}\n\n| field | type | unit | meaning | NULL means | source |\n|---|---|---|---|---|---|\n{rows}"
+
+
+def _row(field: FieldDoc) -> str:
+    doc = field.doc
+    null = doc.null or "(never)"
+    return f"| `{field.name}` | {field.kind} | {doc.unit} | {doc.meaning} | {null} | {doc.source} |\n"
+
+
+def _derived() -> str:
+    rows = "".join(
+        f"| `{name}` | {'s' if name.endswith('_s') else 'tokens'} | {_sentence(function.__doc__)} |\n"
+        for name, function in DERIVED.items()
+    )
+    about = "Not stored, computed from a call where it is shown."
+    return f"\n## Derived\n\n{about}\n\n| name | unit | meaning |\n|---|---|---|\n{rows}"
+
+
+def _sentence(docstring: str | None) -> str:
+    return " ".join((docstring or "").split("\n\n")[0].split()).replace("None =", "NULL =")
+
+
+def _outcomes() -> str:
+    rows = "".join(f"| `{outcome.value}` | {meaning} |\n" for outcome, meaning in MEANINGS.items())
+    return f"\n## Outcomes\n\n| `outcome` | meaning |\n|---|---|\n{rows}"
+
+
+def _objects() -> str:
+    """The members of the objects that a sample holds; their names say their units."""
+    told = [(name, ", ".join(f"`{field.name}`" for field in fields(kind))) for name, kind in _OBJECTS]
+    return "\n" + "\n".join(f"Members of `{name}`: {members}." for name, members in told) + "\n"
+
+
+_OBJECTS = (("devices", DeviceSample), ("engines", EngineSample))
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())
