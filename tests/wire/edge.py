@@ -7,6 +7,7 @@ import functools
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import uvicorn
@@ -14,7 +15,9 @@ import uvloop
 from httptools import HttpResponseParser
 from uvicorn.server import ServerState
 
-from penstock.core.message import Head, Headers, Reply
+from penstock.core.message import Body, Head, Headers, Reply
+from penstock.errors import GatewayError
+from penstock.wire.body import BodyStore
 from penstock.wire.exchange import Client, HotHandler
 from penstock.wire.ingress import Doors, Ingress, bind
 from penstock.wire.outbox import Outbox
@@ -34,6 +37,11 @@ def on_uvloop(test: Callable[P, Coroutine[None, None, None]]) -> Callable[P, Non
         uvloop.run(asyncio.wait_for(test(*args, **kwargs), TEST_WITHIN_S))
 
     return run
+
+
+def bodies() -> BodyStore:
+    """All in memory: the disk has tests of its own."""
+    return BodyStore(Path("/nowhere"), above_bytes=2**40, memory_bytes=2**40)
 
 
 class Exchange:
@@ -57,7 +65,7 @@ class Exchange:
     def answer(self, status: int, body: bytes) -> None:
         self.client.reply(Reply(status, [(b"content-type", b"text/plain")], body))
 
-    def receive(self, body: bytes | bytearray) -> None:
+    def receive(self, body: Body) -> None:
         assert self.body is None, "a body comes once"
         self.body = bytes(body)
         match self.head.path:
@@ -85,8 +93,8 @@ class Exchange:
         self.written.append(is_written)
         self.world.note()
 
-    def refuse_body(self, limit_bytes: int) -> None:
-        self.answer(413, b"larger than %d" % limit_bytes)
+    def refuse_body(self, error: GatewayError) -> None:
+        self.answer(error.status, error.message.encode())
 
     def gone(self) -> None:
         self.gone_count += 1
@@ -164,7 +172,9 @@ async def edge(*, max_body_bytes: int = MAX_BODY_BYTES, max_connections: int = 1
     world = World()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: world.faults.append(context.get("exception", context["message"])))
-    world.doors = Doors(world.route, Outbox(loop, lambda: None), 64 * 1024, 128, max_body_bytes, max_connections)
+    world.doors = Doors(
+        world.route, Outbox(loop, lambda: None), bodies(), 64 * 1024, 128, max_body_bytes, max_connections
+    )
     config = uvicorn.Config(
         world.application,
         http=Ingress,

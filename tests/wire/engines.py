@@ -97,7 +97,7 @@ def pool_of(server: Server) -> Pool:
 
 async def ask(pool: Pool, head: bytes = HEAD, body: bytes = b"") -> Sink:
     sink = Sink()
-    (pool.take() or await pool.connect()).send(head, body, sink)
+    (pool.take() or await pool.connect()).send(head, (body,), sink)
     await sink.over.wait()
     assert sink.ends == 1
     return sink

@@ -18,10 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
-from penstock.core.message import Head, Reply
+from penstock.core.message import Body, Head, Reply
+from penstock.errors import GatewayError
 from penstock.wire.exchange import Client, HotHandler
 from penstock.wire.ingress import Doors, Ingress, bind
 from penstock.wire.outbox import Outbox
+from tests.wire.edge import bodies
 from tests.wire.odd_streams import BODIES, LINES, streams
 
 MAX_HEAD_BYTES = 4096
@@ -78,15 +80,15 @@ class Exchange:
     answers: int = 0
     gone_count: int = 0
 
-    def receive(self, body: bytes | bytearray) -> None:
+    def receive(self, body: Body) -> None:
         assert self.body is None
         assert not self.gone_count
         self.body = bytes(body)
         self.answer(200)
 
-    def refuse_body(self, limit_bytes: int) -> None:
+    def refuse_body(self, error: GatewayError) -> None:
         assert self.body is None
-        self.answer(413)
+        self.answer(error.status)
 
     def answer(self, status: int) -> None:
         assert not self.answers, "answered once"
@@ -137,7 +139,7 @@ def see(stream: bytes, cuts: list[int] | None = None) -> Seen:
     def route(head: Head) -> HotHandler:
         return open_exchange
 
-    doors = Doors(route, Outbox(_LOOP, lambda: None), MAX_HEAD_BYTES, 20, MAX_BODY_BYTES, 10)
+    doors = Doors(route, Outbox(_LOOP, lambda: None), bodies(), MAX_HEAD_BYTES, 20, MAX_BODY_BYTES, 10)
     connection, transport = bind(doors)(_CONFIG, ServerState(), {}, _LOOP), Transport()
     connection.connection_made(transport)
     at = sorted({0, len(stream), *(cut % (len(stream) + 1) for cut in cuts or [])})

@@ -63,7 +63,7 @@ async def test_a_large_body_before_a_small_head_is_not_held_against_the_head() -
 async def test_a_client_that_is_still_sending_can_read_that_its_body_is_too_large(start: bytes) -> None:
     async with edge(max_body_bytes=1_000_000) as world, caller(world) as client:
         await client.send(start)
-        await client.read_until(b"larger than 1000000")
+        await client.read_until(b"larger than the 1000000")
         await client.send(b"x" * 300_000)
         (answer,) = answers(await client.read_to_end())
         assert answer.status == 413

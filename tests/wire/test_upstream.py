@@ -76,7 +76,7 @@ async def test_an_answer_cut_into_single_bytes_is_the_same_answer() -> None:
     pool = Pool("http://127.0.0.1:1", Outbox(asyncio.get_running_loop(), lambda: None))
     connection, sink = Connection(pool), Sink()
     connection.connection_made(transport)
-    connection.send(HEAD, b"", sink)
+    connection.send(HEAD, (b"",), sink)
     for at in range(len(raw)):
         connection.data_received(raw[at : at + 1])
     assert (sink.heads, sink.headers[1:], sink.body, sink.failure) == (1, [(b"X", b"y")], b"abc" + b"d" * 500, None)
@@ -154,7 +154,7 @@ async def test_dropping_a_request_closes_the_connection_and_tells_nobody() -> No
     async with engine(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n") as server:
         pool, sink = pool_of(server), Sink()
         connection = await pool.connect()
-        connection.send(HEAD, b"", sink)
+        connection.send(HEAD, (b"",), sink)
         await sink.has_data.wait()
         connection.drop()
         await server.left.wait()
@@ -166,8 +166,8 @@ async def test_dropping_a_request_that_was_not_sent_yet_sends_nothing_and_distur
     async with engine(OK) as server:
         pool, sink = pool_of(server), Sink()
         one, other = await pool.connect(), await pool.connect()
-        one.send(HEAD, b"", Sink())
-        other.send(HEAD, b"", sink)
+        one.send(HEAD, (b"",), Sink())
+        other.send(HEAD, (b"",), sink)
         one.drop()
         one.connection_lost(None)
         await sink.over.wait()
@@ -180,7 +180,7 @@ async def test_what_a_slow_client_does_not_take_stays_at_the_engine() -> None:
     async with engine(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size) as server:
         pool, sink = pool_of(server), Sink()
         connection = await pool.connect()
-        connection.send(HEAD, b"", sink)
+        connection.send(HEAD, (b"",), sink)
         await sink.has_data.wait()
         connection.pause()
         connection.pause()

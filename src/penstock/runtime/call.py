@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from penstock.core.breaker import Breaker
+from penstock.core.deadline import Deadline, begin_by, seconds
 from penstock.core.message import CallFacts, Head, Headers, Usage
 from penstock.core.model import Priority, Ticket
 from penstock.core.origin import Network, client_of
@@ -18,11 +19,12 @@ from penstock.core.priority import Thresholds, granted
 from penstock.core.record import CallPhase, Outcome
 from penstock.core.scheduler import WaitReason
 from penstock.runtime.caller import read_caller
-from penstock.runtime.catalog import Catalog
+from penstock.runtime.catalog import Catalog, Target
 from penstock.runtime.dispatcher import Dispatcher, Waiter
+from penstock.runtime.errand import EngineView
+from penstock.runtime.patience import Patience
 from penstock.runtime.recorder import Recorder
 from penstock.runtime.waiting import EstimateError, waited
-from penstock.wire.upstream import Pool
 
 NOT_IMPLEMENTED = 501
 """An engine answers so to what it was not made for, however healthy it is."""
@@ -31,16 +33,6 @@ FELL = frozenset({"engine_died", "engine_unreachable"})
 """The error codes of calls whose engine is gone."""
 
 PRIORITY_NAMES = {priority: priority.name.lower() for priority in Priority}
-
-
-class EngineView(Protocol):
-    """A replica as a call needs it: where to connect, and what it last printed."""
-
-    pool: Pool | None
-    ready_at_s: float | None
-
-    async def is_ending(self, pool: Pool | None) -> bool: ...
-    def log_tail(self) -> str: ...
 
 
 class Interruptible(Protocol):
@@ -56,14 +48,6 @@ class Interruptible(Protocol):
         """The operator takes it away from its engine. False = no engine works on it."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallLimits:
-    """Seconds: from a call's slot to its last byte, and of silence between two bytes of an engine."""
-
-    call_s: float
-    idle_s: float
-
-
 @dataclass(slots=True, eq=False)
 class CallContext:
     """What all calls of a gateway share."""
@@ -73,14 +57,16 @@ class CallContext:
     recorder: Recorder
     engines: dict[str, EngineView]
     clock: Callable[[], float]
-    limits: CallLimits
     thresholds: Thresholds
     checks_host: bool
     allowed_origins: tuple[str, ...]
     breakers: Mapping[str, Breaker]  # by model; one that has none is never refused
     trusted_proxies: tuple[Network, ...]
+    comments_after_s: float | None  # how long a stream waits in silence; None = for ever
     estimates: EstimateError = field(default_factory=EstimateError)
+    patience: Patience = field(default_factory=Patience)
     active: dict[str, Interruptible] = field(default_factory=dict)  # open calls by id, oldest first
+    serving: dict[str, Interruptible] = field(default_factory=dict)  # those of them that have a slot
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     def forget(self, record_id: str) -> None:
@@ -143,9 +129,9 @@ class Call:
 
     # Waiting.
 
-    def enter(self, model: str, facts: CallFacts, waiter: Waiter) -> None:
+    def enter(self, target: Target, facts: CallFacts, waiter: Waiter) -> None:
         """Ask for a slot. What follows is the waiter's `admitted` or `refused`, at once or later."""
-        context, record = self.context, self.record
+        context, record, model = self.context, self.record, target.model
         record.model = self._model = model
         record.streamed = facts.is_stream
         if self._opened_turn != context.recorder.turn:  # its body took a while: the opening line knew no model yet
@@ -159,7 +145,11 @@ class Call:
         now_s = context.clock()
         if record.enqueued_s is None:
             record.enqueued_s = now_s - self.opened_s
-        ticket = Ticket(record.id, model, record.key_fingerprint or "", now_s, priority, facts.prompt_tokens)
+        deadline = self._begin_by(target, facts)
+        deadline_s = None if deadline is None else self.opened_s + deadline.at_s
+        ticket = Ticket(
+            record.id, model, record.key_fingerprint or "", now_s, priority, facts.prompt_tokens, deadline_s
+        )
         self._breaker = breaker = context.breakers.get(model)
         if breaker is not None and breaker.failures and (error := breaker.refusal(record.id, now_s)) is not None:
             waiter.refused(error, now_s)
@@ -174,13 +164,27 @@ class Call:
                 wait = dispatcher.explain(record.id)
                 record.position_at_entry, record.estimated_wait_s = wait.position, wait.estimate_s
 
-    def enter_again(self, facts: CallFacts, waiter: Waiter) -> None:
+    def _begin_by(self, target: Target, facts: CallFacts) -> Deadline | None:
+        caller, allowed_s = self.caller, target.settings.limits.queue_wait
+        if allowed_s is None and not caller.has_timeouts:
+            return None
+        read_timeout_s, comments_after_s = seconds(caller.read_timeout), self.context.comments_after_s
+        gets_comments = facts.is_stream and comments_after_s is not None
+        return begin_by(
+            request_timeout_s=seconds(caller.request_timeout),
+            read_timeout_s=read_timeout_s,
+            asked_wait_s=seconds(caller.max_queue_wait),
+            allowed_wait_s=allowed_s,
+            is_kept_alive=gets_comments and (comments_after_s or 0.0) < (read_timeout_s or 0.0),
+        )
+
+    def enter_again(self, target: Target, facts: CallFacts, waiter: Waiter) -> None:
         """Its engine was gone before it saw anything of the call, which waits for the next one."""
         self.leave()
         self.phase = CallPhase.READING
         self.record.engine = None
         self.record.admitted_s = self.record.sent_s = None
-        self.enter(self._model, facts, waiter)
+        self.enter(target, facts, waiter)
 
     def take_slot(self, replica_id: str, now_s: float) -> None:
         """It was admitted: the slot is the call's until `leave`."""
@@ -201,6 +205,7 @@ class Call:
         else:
             record.waited_for_load = False
         self.phase = CallPhase.SENT
+        self.context.serving[record.id] = self.context.active[record.id]
 
     def note_wait(self) -> None:
         """The wait is over, however it ended: keep how long it took for which reason."""
@@ -221,6 +226,7 @@ class Call:
         dispatcher = self.context.dispatcher
         if self._has_slot:
             self._has_slot = False
+            del self.context.serving[self.record.id]
             dispatcher.leave(self.record.id, busy_s=self.now_s() - (self.record.admitted_s or 0.0))
         elif self.phase is CallPhase.QUEUED and dispatcher.is_waiting(self.record.id):
             self.note_wait()
@@ -264,7 +270,7 @@ class Call:
         record.engine_decode_ms = usage.engine_decode_ms
         record.finish_reason = usage.finish_reason
 
-    # Saying who is who.
+    # Saying who is who, and how it went.
 
     @property
     def request_id(self) -> str:
@@ -274,22 +280,43 @@ class Call:
     def identity(self) -> Headers:
         """Headers that let a caller find the record."""
         record_id = self.record.id.encode("ascii")
-        request_id = self.caller.request_id
-        return [
-            (b"x-request-id", request_id.encode("ascii") if request_id else record_id),
-            (b"x-penstock-id", record_id),
-        ]
+        return [(b"x-request-id", self.request_id.encode("ascii")), (b"x-penstock-id", record_id)]
+
+    def identity_lines(self) -> bytes:
+        """The same as complete header lines."""
+        return f"x-request-id: {self.request_id}\r\nx-penstock-id: {self.record.id}\r\n".encode("ascii")
 
     def reply_headers(self) -> bytes:
-        """The same and what the wait was, as complete header lines."""
-        record = self.record
+        """The same and what the wait was."""
+        figures = "".join(f"x-penstock-{name}: {value}\r\n" for name, value in self._figures())
+        return self.identity_lines() + figures.encode("ascii")
+
+    def figures_comment(self) -> bytes:
+        """What the wait was, for a stream whose head went out before that was known."""
+        return f": {' '.join(f'{name}={value}' for name, value in self._figures())}\n\n".encode("ascii")
+
+    def _figures(self) -> tuple[tuple[str, str], ...]:
+        record, model = self.record, self._model
         queue_ms = 1000 * ((record.admitted_s or 0.0) - (record.enqueued_s or 0.0))
         load_ms = 1000 * record.wait_reasons.get("loading", 0.0)
-        model = self._model
         if not (model.isascii() and model.isprintable()):
             model = model.encode("unicode_escape").decode("ascii")
         return (
-            f"x-request-id: {self.caller.request_id or record.id}\r\nx-penstock-id: {record.id}\r\n"
-            f"x-penstock-model: {model}\r\nx-penstock-queue-ms: {queue_ms:.0f}\r\n"
-            f"x-penstock-load-ms: {load_ms:.0f}\r\nx-penstock-position: {record.position_at_entry or 0}\r\n"
-        ).encode("ascii")
+            ("model", model),
+            ("queue-ms", f"{queue_ms:.0f}"),
+            ("load-ms", f"{load_ms:.0f}"),
+            ("position", f"{record.position_at_entry or 0}"),
+        )
+
+    def waiting_comment(self) -> bytes:
+        """Where it stands in the queue, as a comment in a stream."""
+        wait = self.context.dispatcher.explain(self.record.id)
+        eta = "" if wait.estimate_s is None else f" eta={wait.estimate_s:.0f}s"
+        return f": queued position={wait.position} reason={wait.reason.value}{eta}\n\n".encode("ascii")
+
+    def waiting_text(self) -> str:
+        """The same for people."""
+        wait = self.context.dispatcher.explain(self.record.id)
+        what = f"Loading {self._model}" if wait.reason is WaitReason.LOADING else f"Waiting for {self._model}"
+        before = f", {wait.position} before you" if wait.position else ""
+        return f"{what}{before}{'' if wait.estimate_s is None else f', about {wait.estimate_s:.0f} s'} …\n"

@@ -19,6 +19,10 @@ _LABELS = {
     b"x-session-id": "session",
     b"x-litellm-session-id": "session",
     b"x-stainless-retry-count": "retry_count",
+    b"x-request-timeout": "request_timeout",
+    b"x-stainless-timeout": "read_timeout",
+    b"x-stainless-read-timeout": "read_timeout",
+    b"x-penstock-max-queue-wait": "max_queue_wait",
 }
 
 
@@ -34,6 +38,13 @@ class Caller:
     workload: str | None = None
     session: str | None = None
     retry_count: str | None = None
+    request_timeout: str | None = None
+    read_timeout: str | None = None
+    max_queue_wait: str | None = None
+
+    @property
+    def has_timeouts(self) -> bool:
+        return not (self.request_timeout is self.read_timeout is self.max_queue_wait is None)
 
 
 def read_caller(fields: dict[bytes, bytes]) -> Caller:

@@ -30,10 +30,11 @@ from penstock.core.scheduler import Scheduler
 from penstock.launch.process import ProcessLauncher
 from penstock.protocols.endpoints import BY_PATH
 from penstock.runtime import bookkeeping, memory
-from penstock.runtime.call import CallContext, CallLimits
+from penstock.runtime.call import CallContext
 from penstock.runtime.catalog import Catalog
 from penstock.runtime.dispatcher import Dispatcher
 from penstock.runtime.feed import Feed
+from penstock.runtime.keys import Keyring
 from penstock.runtime.live import Live
 from penstock.runtime.recipes import recipe
 from penstock.runtime.recorder import Recorder
@@ -42,6 +43,7 @@ from penstock.runtime.replica import RemoteEngine, ReplicaLife
 from penstock.runtime.state_dir import StateDir
 from penstock.runtime.views import GatewayView
 from penstock.store.journal import Journal
+from penstock.wire.body import BodyStore
 from penstock.wire.exchange import Client, Exchange, HotHandler
 from penstock.wire.ingress import KEEP_ALIVE_S, Doors, Ingress, bind
 from penstock.wire.listen import Address, open_sockets
@@ -76,7 +78,7 @@ class Gateway:
     """One running gateway: built on the loop, then `serve` until `stop`."""
 
     def __init__(self, options: GatewayOptions, make_app: App) -> None:
-        """Raises StateDirInUse, OSError. Must be called on the running loop."""
+        """Raises StateDirInUse, ConfigError (of `keys.yaml`), OSError. Must be called on the running loop."""
         settings = options.settings
         self.options = options
         self.settings = settings
@@ -86,6 +88,7 @@ class Gateway:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self._state = StateDir(options.state_dir)
+        self.keyring = Keyring(settings.keys, options.state_dir, self._state.gateway_id)
         self._journal = Journal(options.state_dir, boot_id=self.boot_id, fsync_every_s=settings.journal_fsync)
         self.bookkeeping = bookkeeping.Bookkeeping(
             bookkeeping.command(options.state_dir, gateway_id=self._state.gateway_id, boot_id=self.boot_id)
@@ -111,18 +114,23 @@ class Gateway:
             recorder=self.recorder,
             engines=dict(self.engines),
             clock=time.monotonic,
-            limits=CallLimits(settings.limits.call, settings.limits.idle),
             thresholds=Thresholds(settings.priorities.high.at_least, settings.priorities.normal.at_least),
             checks_host=is_local,
             allowed_origins=tuple(settings.cors_origins),
             breakers=_breakers(settings),
             trusted_proxies=tuple(ip_network(each, strict=False) for each in settings.trusted_proxies),
+            comments_after_s=settings.wait_comments_after,
         )
         self.live = Live(self.context, settings.models, options.kinds, dict(self.engines), self.view)
         self.feed = Feed(self.live)
         self.recorder.on_change = self.dispatcher.on_change = self.feed.changed
         limits = settings.limits
-        self.doors = Doors(self._route, self._outbox, limits.head, limits.head_fields, limits.body, limits.connections)
+        spool = options.state_dir / "spool"
+        spool.mkdir(mode=0o700, exist_ok=True)
+        bodies = BodyStore(spool, above_bytes=limits.spool, memory_bytes=limits.waiting_bodies)
+        self.doors = Doors(
+            self._route, self._outbox, bodies, limits.head, limits.head_fields, limits.body, limits.connections
+        )
         self._app = make_app(self)
         self._servers: list[asyncio.Server] = []
 
@@ -221,6 +229,7 @@ class Gateway:
             connection.transport.close()
         await self._launcher.close()
         self._journal.close()
+        self.keyring.close()
         await self.bookkeeping.close()
         self._state.close()
 
@@ -230,11 +239,14 @@ class Gateway:
         while True:
             await asyncio.sleep(SWEEP_EVERY_S)
             now_s = time.monotonic()
-            for open_call in list(self.context.active.values()):
-                open_call.check_limits(now_s)
+            for served in list(self.context.serving.values()):
+                served.check_limits(now_s)
+            self.context.patience.look(now_s)
             for connection in list(self.doors.connections):
                 connection.sweep(now_s)
             self.dispatcher.look()
+            if self.keyring.has_changed():
+                self._tasks.create_task(self.keyring.read_again())
             self._journal.flush()  # a disk that refused may take again
             if self.context.active:
                 self.feed.changed()
@@ -267,6 +279,8 @@ class Gateway:
             reasons.append(f"the journal cannot be written ({self._journal.failure}); records are kept in memory")
         if self._journal.records_lost:
             reasons.append(f"{self._journal.records_lost} records were lost")
+        if self.keyring.fault is not None:
+            reasons.append(self.keyring.fault)
         status = self.bookkeeping.status
         if status is not None and status.store not in {"ok", "starting"}:
             reasons.append(f"the store is {status.store}")

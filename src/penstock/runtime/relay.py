@@ -1,4 +1,4 @@
-"""The bytes of one call: the client on one side, the engine on the other.
+"""One call between its client and an engine: read, let in, sent, answered; or refused, or left.
 
 A relay is told everything by plain calls (by the client's connection, by the dispatcher, by the
 engine's connection) and never waits; only opening a new connection to an engine is a task.
@@ -9,61 +9,55 @@ from __future__ import annotations
 import asyncio
 
 from penstock import errors
-from penstock.core.message import CallFacts, Edits, Head, Headers
+from penstock.core.deadline import seconds
+from penstock.core.message import Body, CallFacts, Edits, Head
 from penstock.core.origin import is_allowed_origin, is_loopback, is_own_host
 from penstock.core.record import CallPhase, Outcome
-from penstock.protocols.dialect import Meter
 from penstock.protocols.endpoints import Endpoint
-from penstock.protocols.metering import BlindMeter
+from penstock.runtime.answer import Answer, Nobody
 from penstock.runtime.call import Call, CallContext
 from penstock.runtime.catalog import Target
+from penstock.runtime.errand import Errand, Request
 from penstock.wire.exchange import Client
-from penstock.wire.headers import CODINGS, CREDENTIALS, request_head
-from penstock.wire.upstream import Connection, Failure, Pool
+from penstock.wire.headers import CODINGS, CREDENTIALS
+from penstock.wire.upstream import Failure
 
 NOTHING: frozenset[bytes] = frozenset()
-MAX_SENT_BACK = 3
-"""An engine that is ready and dead again so many times in a row is broken, and whoever asks is told so."""
+
+COMMENT_EVERY_S = 10.0
+TEXT_AFTER_S = 1.0
+TEXT_EVERY_S = 5.0
+"""How often a waiting stream gets a comment; when it gets its first text about the load, and how often more."""
 
 
 class Relay:
-    """An Exchange for the client's connection, a Waiter for the dispatcher, a Sink for the engine's connection."""
+    """An Exchange for the client's connection, a Waiter for the dispatcher, the owner of an errand and an answer."""
 
     __slots__ = (
+        "_answer",
         "_client",
-        "_connecting",
-        "_connection",
         "_context",
         "_endpoint",
+        "_errand",
         "_facts",
         "_head",
-        "_heard_s",
-        "_is_begun",
-        "_is_event_stream",
-        "_is_retried",
-        "_meter",
-        "_replica_id",
-        "_sent_back",
+        "_reading",
         "_target",
         "call",
     )
 
     _facts: CallFacts
     _target: Target
-    _meter: Meter
 
     def __init__(self, context: CallContext, client: Client, head: Head, endpoint: Endpoint) -> None:
         self._context = context
         self._client = client
         self._head = head
         self._endpoint = endpoint
-        self._connection: Connection | None = None
-        self._connecting: asyncio.Task[None] | None = None
-        self._is_begun = self._is_event_stream = self._is_retried = False
-        self._sent_back = 0  # how often its engine was dead before anything was sent
-        self._replica_id = ""
-        self._heard_s = 0.0  # when the engine, or a client that had stopped reading, last gave a sign of life
+        self._reading: asyncio.Task[None] | None = None
         self.call = Call(context, head, endpoint.dialect.name)
+        self._answer = Answer(self, self.call, client, endpoint.dialect)
+        self._errand = Errand(self, self._answer)
         context.active[self.call.record.id] = self
         if error := self._refused_by_head():
             self._refuse(error)
@@ -81,25 +75,48 @@ class Relay:
 
     # Exchange: what the client's connection tells.
 
-    def receive(self, body: bytes | bytearray) -> None:
+    def receive(self, body: Body) -> None:
         if self.call.phase is not CallPhase.READING:  # refused by its head alone
             return
-        record, dialect = self.call.record, self._endpoint.dialect
-        record.request_bytes = len(body)
+        self.call.record.request_bytes = len(body)
+        if isinstance(body, memoryview):
+            self._reading = asyncio.create_task(self._read_aside(body))
+            return
         try:
-            self._facts = facts = dialect.read(self._head, body)
-            record.model_requested = facts.model
-            self._target = target = self._context.catalog.resolve(facts.model)
+            facts = self._endpoint.dialect.read(self._head, body)
         except errors.GatewayError as error:
             self._refuse(error)
             return
-        if target.engine_name is not None and target.engine_name != facts.model:
-            dialect.edit(self._head, facts, Edits(model=target.engine_name))
-        self.call.enter(target.model, facts, self)
+        self._understood(facts)
 
-    def refuse_body(self, limit_bytes: int) -> None:
+    async def _read_aside(self, body: Body) -> None:
+        """Understand a large body on a thread: it takes long enough to be felt by others."""
+        try:
+            facts = await asyncio.to_thread(self._endpoint.dialect.read, self._head, body)
+            self._reading = None
+            self._understood(facts)
+        except errors.GatewayError as error:
+            self._reading = None
+            self._refuse(error)
+
+    def _understood(self, facts: CallFacts) -> None:
+        self._facts = facts
+        self.call.record.model_requested = facts.model
+        try:
+            self._target = target = self._context.catalog.resolve(facts.model)
+            if target.engine_name is not None and target.engine_name != facts.model:
+                self._endpoint.dialect.edit(self._head, facts, Edits(model=target.engine_name))
+        except errors.GatewayError as error:
+            self._refuse(error)
+            return
+        self._answer.expect(facts)
+        self.call.enter(target, facts, self)
+        if self.call.phase is CallPhase.QUEUED and facts.is_stream:
+            self._begin_waiting()
+
+    def refuse_body(self, error: errors.GatewayError) -> None:
         if self.call.phase is CallPhase.READING:
-            self._refuse(errors.TooLarge(limit_bytes=limit_bytes))
+            self._refuse(error)
 
     def gone(self) -> None:
         call = self.call
@@ -107,28 +124,29 @@ class Relay:
             return
         phase = CallPhase.LOADING if call.is_waiting_for_load() else call.phase
         call.record.abandoned_in = phase.value
-        if self._is_begun:
-            call.keep_usage(self._meter.usage)
+        if self._errand.is_under_way and self._target.settings.on_disconnect == "drain":
+            self._client = self._answer.client = Nobody()
+            self._errand.resume()  # what its client was too slow for is read to the end all the same
+            return
+        if self._answer.is_begun:
+            call.keep_usage(self._answer.meter.usage)
         self._let_go()
         call.leave()
         call.close(Outcome.CLIENT_ABANDONED)
 
     def pause(self) -> None:
-        if self._connection is not None:
-            self._connection.pause()
+        self._errand.pause()
 
     def resume(self) -> None:
-        self._heard_s = self._context.clock()
-        if self._connection is not None:
-            self._connection.resume()
+        self._answer.heard_s = self._context.clock()
+        self._errand.resume()
 
     # Waiter: what the dispatcher tells.
 
     def admitted(self, replica_id: str, now_s: float) -> None:
         self.call.take_slot(replica_id, now_s)
-        self._replica_id = replica_id
-        self._heard_s = now_s
-        self._reach()
+        self._answer.heard_s = now_s
+        self._errand.go(self._context.engines[replica_id], self._request())
 
     def refused(self, error: errors.GatewayError, now_s: float) -> None:
         if self.call.phase is CallPhase.QUEUED:
@@ -137,108 +155,65 @@ class Relay:
             error.detail = self._context.engines[self._target.model].log_tail() or None
         self._refuse(error)
 
-    # To the engine.
+    # Waiting, on a stream.
 
-    def _reach(self) -> None:
-        """Send the request on an idle connection, or on a new one."""
-        pool = self._context.engines[self._replica_id].pool
-        if pool is not None and not self._is_retried and (connection := pool.take()):
-            self._send(connection, pool)
-        else:
-            self._connecting = asyncio.create_task(self._connect(pool))
+    def _begin_waiting(self) -> None:
+        settings, after_s = self._target.settings, self._context.comments_after_s
+        if settings.send_loading_state:
+            after_s = TEXT_AFTER_S
+        if after_s is not None:
+            self._context.patience.remind(self, self._context.clock() + after_s)
 
-    async def _connect(self, pool: Pool | None) -> None:
-        """`pool` None = the engine died in the moment of the decision."""
-        try:
-            if pool is None:
-                raise ConnectionRefusedError("it is gone")
-            connection = await pool.connect()
-        except OSError as exc:
-            may_wait = self._sent_back < MAX_SENT_BACK
-            is_ending = may_wait and await self._context.engines[self._replica_id].is_ending(pool)
-            self._connecting = None
-            if is_ending:
-                self._sent_back += 1
-                self.call.enter_again(self._facts, self)
-            else:
-                self._fail(errors.EngineUnreachable(model=self._target.model, reason=str(exc) or type(exc).__name__))
-            return
-        self._connecting = None
-        self._send(connection, pool)
+    def say_waiting(self, now_s: float) -> float | None:
+        call = self.call
+        if call.phase is not CallPhase.QUEUED:
+            return None
+        comment, text = call.waiting_comment(), b""
+        if self._target.settings.send_loading_state:
+            text = self._endpoint.dialect.waiting_text(call.waiting_text(), call.record.model or "")
+        self._answer.say_waiting(text or comment)
+        return TEXT_EVERY_S if text else COMMENT_EVERY_S
 
-    def _send(self, connection: Connection, pool: Pool) -> None:
-        target, facts, asked = self._target, self._facts, self._head
+    # Sender: the request on its way.
+
+    def _request(self) -> Request:
+        target, facts, asked, endpoint = self._target, self._facts, self._head, self._endpoint
         headers, dropped = asked.headers, CREDENTIALS
         if target.api_key is not None:
             headers = [*(h for h in headers if h[0].lower() not in CREDENTIALS), _bearer(target.api_key)]
             dropped = NOTHING
         elif target.forwards_client_key:
             dropped = NOTHING
-        if facts.hides_usage_chunk:  # from a compressed stream nothing can be taken out
+        if facts.hides_usage_chunk or self._answer.is_committed:  # from a compressed stream nothing can be taken out
             dropped |= CODINGS
-        endpoint = self._endpoint
-        path = pool.prefix + (endpoint.engine_path or endpoint.path) + facts.query
-        head = request_head(asked.method, path, pool.host_header, headers, dropped, facts.body_bytes)
+        path = (endpoint.engine_path or endpoint.path) + facts.query
+        has_body = facts.body_bytes > 0 or b"content-length" in asked.fields or b"transfer-encoding" in asked.fields
+        return Request(asked.method, path, headers, dropped, facts.body, has_body)
+
+    def sent(self) -> None:
         self.call.record.sent_s = self.call.now_s()
-        self._connection = connection
-        connection.send(head, b"".join(facts.body), self)
         if self._client.is_write_paused:
-            connection.pause()
+            self._errand.pause()
 
-    # Sink: what the engine's connection tells.
+    def sent_back(self) -> None:
+        self.call.enter_again(self._target, self._facts, self)
 
-    def on_head(self, status: int, headers: Headers, length: bytes | None) -> None:
-        record = self.call.record
-        self._heard_s = self._context.clock()
-        record.first_byte_s = self._heard_s - self.call.opened_s
-        record.http_status = status
-        content_type = content_encoding = b""
-        for name, value in headers:
-            if len(name) == 12:
-                lower = name.lower()
-                if lower == b"content-type":
-                    content_type = value
-                elif lower == b"x-request-id":  # the caller gets its own back
-                    headers = _without(headers, b"x-request-id")
-            elif len(name) == 16 and name.lower() == b"content-encoding":
-                content_encoding = value
-        record.response_content_type = content_type.decode("latin-1") or None
-        record.response_bytes = 0
-        is_plain = content_encoding in (b"", b"identity")
-        self._meter = self._endpoint.dialect.meter(self._facts, content_type) if is_plain else BlindMeter()
-        self._is_event_stream = content_type.startswith(b"text/event-stream")
-        if self._is_event_stream and self._facts.hides_usage_chunk and length is not None:
-            headers, length = _without(headers, b"content-length"), None
-        self._is_begun = True
-        self.call.phase = CallPhase.STREAMING
-        self._client.start_reply(status, headers, self.call.reply_headers(), length)
+    def unreachable(self, reason: str) -> None:
+        self._fail(errors.EngineUnreachable(model=self._target.model, reason=reason))
 
-    def on_data(self, data: bytes) -> None:
-        meter, record = self._meter, self.call.record
-        self._heard_s = self._context.clock()
-        data = meter.feed(data)
-        if record.first_token_s is None and meter.has_token:
-            record.first_token_s = self._heard_s - self.call.opened_s
-        record.response_bytes = (record.response_bytes or 0) + len(data)
-        self._client.send(data)
+    # Owner: what became of the answer.
 
-    def on_end(self) -> None:
-        self._connection = None
-        if rest := self._meter.finish():
-            self.call.record.response_bytes = (self.call.record.response_bytes or 0) + len(rest)
-            self._client.send(rest)
-        self.call.keep_usage(self._meter.usage)
+    def answered(self) -> None:
+        self._errand.over()
         self.call.leave()
         self._client.finish(self._written)
 
-    def on_fail(self, failure: Failure) -> None:
-        self._connection = None
+    def engine_failed(self, failure: Failure) -> None:
         model = self._target.model
-        if failure.is_untouched and not self._is_retried:
-            # The engine had closed the idle connection before our request reached it: it saw nothing.
-            self._is_retried = True
-            self._reach()
-        elif failure.kind == "garbage":
+        if failure.is_untouched and self._errand.again():
+            return
+        self._errand.over()
+        if failure.kind == "garbage":
             self._fail(errors.EngineGarbage(model=model, reason=failure.reason))
         else:
             self._fail(errors.EngineDied(model=model))
@@ -246,20 +221,28 @@ class Relay:
     # Time.
 
     def check_limits(self, now_s: float) -> None:
-        """Called by the sweeper about once a second."""
-        call, limits = self.call, self._context.limits
-        if call.phase not in (CallPhase.SENT, CallPhase.STREAMING):
-            return
-        if self._connection is None and self._connecting is None:
+        """Called by the sweeper about once a second, while the call has a slot."""
+        call, limits = self.call, self._target.settings.limits
+        if not self._errand.is_under_way:
             return  # the engine has done its part
-        if now_s - call.opened_s - (call.record.admitted_s or 0.0) > limits.call_s:
-            self._give_up(limits.call_s, "limits.call")
-        elif now_s - self._heard_s > limits.idle_s and not self._client.is_write_paused:
-            self._give_up(limits.idle_s, "limits.idle")
+        held_s = now_s - call.opened_s - (call.record.admitted_s or 0.0)
+        silent_s = 0.0 if self._client.is_write_paused else now_s - self._answer.heard_s
+        asked_s = seconds(call.caller.request_timeout)
+        if asked_s is not None and now_s - call.opened_s > asked_s:
+            self._give_up(errors.DeadlineMissed(limit=f"X-Request-Timeout: {asked_s:g} s", phase="at the engine"))
+        elif held_s > limits.call:
+            self._give_up(self._timeout(limits.call, "limits.call"))
+        elif not self._answer.is_begun and limits.first_byte is not None and held_s > limits.first_byte:
+            self._give_up(self._timeout(limits.first_byte, "limits.first_byte"))
+        elif self._answer.is_begun and silent_s > limits.idle:
+            self._give_up(self._timeout(limits.idle, "limits.idle"))
 
-    def _give_up(self, seconds: float, limit: str) -> None:
+    def _timeout(self, span_s: float, limit: str) -> errors.EngineTimeout:
+        return errors.EngineTimeout(model=self._target.model, seconds=f"{span_s:g}", limit=limit)
+
+    def _give_up(self, error: errors.GatewayError) -> None:
         self._let_go()
-        self._fail(errors.EngineTimeout(model=self._target.model, seconds=f"{seconds:g}", limit=limit))
+        self._fail(error)
 
     def interrupt(self) -> None:
         """The gateway ends before the call does."""
@@ -270,50 +253,49 @@ class Relay:
             self.call.close(Outcome.INTERRUPTED)
 
     def cancel(self) -> bool:
-        if self._connection is None and self._connecting is None:
+        if not self._errand.is_under_way:
             return False  # it is being read, waits, or the engine has done its part
-        self._let_go()
-        self._fail(errors.CancelledRunning(model=self._target.model))
+        self._give_up(errors.CancelledRunning(model=self._target.model))
         return True
 
     # Ends.
 
     def _refuse(self, error: errors.GatewayError) -> None:
-        """Answer with an error; nothing of an answer has gone out yet."""
+        """Answer with an error; nothing of an answer has gone out yet, but perhaps the promise of a stream."""
         self.call.leave()
         if error.detail is not None and not is_loopback(self._head.client_address):
             error.detail = None
         record = self.call.record
         record.http_status, record.error_code, record.error_detail = error.status, error.code, error.message
+        outcome = Outcome.CLIENT_ABANDONED if record.abandoned_in is not None else Outcome(error.outcome)
+        self.call.close(outcome)
+        if self._answer.is_committed:
+            self._answer.break_off(error)
+            return
         reply = self._endpoint.dialect.refusal(error, self.call.request_id)
         reply.headers += self.call.identity()
-        self.call.close(Outcome(error.outcome))
         self._client.reply(reply)
 
     def _fail(self, error: errors.GatewayError) -> None:
         """The engine will not complete its answer."""
-        if not self._is_begun:
+        if not self._answer.is_begun:
             self._refuse(error)
             return
-        call = self.call
-        call.keep_usage(self._meter.usage)
+        call, record = self.call, self.call.record
+        call.keep_usage(self._answer.meter.usage)
         call.leave()
-        call.record.error_code, call.record.error_detail = error.code, error.message
-        call.close(Outcome(error.outcome))
-        if self._is_event_stream:  # told in the stream, and ended without the dialect's mark of completeness
-            self._client.send(self._meter.finish() + self._endpoint.dialect.stream_failure(error, self.call.request_id))
-            self._client.finish(_nobody_asks)
-        else:
-            self._client.abort()
+        record.error_code, record.error_detail = error.code, error.message
+        call.close(Outcome.CLIENT_ABANDONED if record.abandoned_in is not None else Outcome(error.outcome))
+        self._answer.break_off(error)
 
     def _written(self, is_written: bool) -> None:
         """The engine had ended; now the client has the last byte, or has left."""
         call = self.call
         if call.is_done:  # interrupted in between
             return
-        record, status, failure = call.record, call.record.http_status or 0, self._meter.failure
+        record, status, failure = call.record, call.record.http_status or 0, self._answer.meter.failure
         if not is_written:
-            record.abandoned_in = CallPhase.STREAMING.value
+            record.abandoned_in = record.abandoned_in or CallPhase.STREAMING.value
             call.close(Outcome.CLIENT_ABANDONED)
             return
         record.error_detail = failure
@@ -323,22 +305,11 @@ class Relay:
             call.close(Outcome.UPSTREAM_REFUSED if status >= 400 else Outcome.COMPLETED)
 
     def _let_go(self) -> None:
-        """Take the work away from the engine, which learns of it by the closed connection."""
-        if self._connecting is not None:
-            self._connecting.cancel()
-            self._connecting = None
-        if self._connection is not None:
-            self._connection.drop()
-            self._connection = None
-
-
-def _without(headers: Headers, name: bytes) -> Headers:
-    return [header for header in headers if header[0].lower() != name]
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+        self._errand.drop()
 
 
 def _bearer(api_key: str) -> tuple[bytes, bytes]:
     return b"authorization", b"Bearer " + api_key.encode("utf-8")
-
-
-def _nobody_asks(is_written: bool) -> None:
-    """The record is closed already: the engine failed, whether the client read of it or not."""

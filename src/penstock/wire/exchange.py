@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from penstock.core.message import Head, Headers, Reply
+from penstock.core.message import Body, Head, Headers, Reply
+from penstock.errors import GatewayError, TooLarge
+from penstock.wire.body import SpooledBody
 
 
 class Exchange(Protocol):
@@ -14,11 +16,11 @@ class Exchange(Protocol):
     It answers after `receive` or `refuse_body`; or at once and completely, when the head alone decides.
     """
 
-    def receive(self, body: bytes | bytearray) -> None:
-        """The whole request body is here."""
+    def receive(self, body: Body) -> None:
+        """The whole request body is here; a view if it waits on disk."""
 
-    def refuse_body(self, limit_bytes: int) -> None:
-        """The body is larger than the limit; it will not be read."""
+    def refuse_body(self, error: GatewayError) -> None:
+        """The body is larger than the limit, or could not be kept; it will not be read."""
 
     def gone(self) -> None:
         """The client closed the connection, or sent what is not HTTP in the middle of the body."""
@@ -61,16 +63,18 @@ class Client(Protocol):
 class Incoming:
     """A hot request whose bytes are arriving, that waits behind another, or that is being served."""
 
-    __slots__ = ("body", "exchange", "handler", "head", "is_too_large", "is_whole", "keeps_alive")
+    __slots__ = ("body", "exchange", "fault", "handler", "head", "is_whole", "keeps_alive")
 
     def __init__(self, head: Head, handler: HotHandler, keeps_alive: bool, max_body_bytes: int) -> None:
         length = head.fields.get(b"content-length")
         self.head = head
         self.handler = handler
         self.keeps_alive = keeps_alive
-        self.is_too_large = length is not None and int(length) > max_body_bytes
+        self.fault: GatewayError | None = None  # why the body is not read to its end
+        if length is not None and int(length) > max_body_bytes:
+            self.fault = TooLarge(limit_bytes=max_body_bytes)
         self.exchange: Exchange | None = None
-        self.body: bytes | bytearray = b""
+        self.body: bytes | bytearray | SpooledBody = b""
         self.is_whole = False
 
     @property
@@ -81,4 +85,4 @@ class Incoming:
     def waits_for_continue(self) -> bool:
         head = self.head
         is_asked = head.fields.get(b"expect", b"").lower() == b"100-continue" and head.http_version != "1.0"
-        return is_asked and self.has_body and not self.body
+        return is_asked and self.has_body and not len(self.body)

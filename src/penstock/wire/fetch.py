@@ -47,7 +47,7 @@ async def fetch(pool: Pool, target: str, *, timeout_s: float, method: bytes = b"
             answer = _Answer(asyncio.get_running_loop())
             path = pool.prefix + target.encode("utf-8")
             head = request_head(method, path, pool.host_header, [(b"connection", b"close")], frozenset(), None)
-            connection.send(head, b"", answer)
+            connection.send(head, (b"",), answer)
             return await answer.done
     except OSError as exc:
         raise FetchFailed(str(exc) or type(exc).__name__) from exc

@@ -17,6 +17,8 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from penstock.core.message import Head, Headers, Reply
+from penstock.errors import BodyNotKept, GatewayError, TooLarge
+from penstock.wire.body import BodyStore, whole
 from penstock.wire.exchange import HotHandler, Incoming
 from penstock.wire.outbox import Outbox
 from penstock.wire.reading import RequestReading
@@ -42,6 +44,7 @@ class Doors:
 
     route: Callable[[Head], HotHandler | None]
     outbox: Outbox
+    bodies: BodyStore
     max_head_bytes: int
     max_head_fields: int
     max_body_bytes: int
@@ -86,7 +89,9 @@ class Ingress(RequestReading):
         self.doors.connections.discard(self)
         self.is_deaf = True
         self._writer.lost(exc)
-        current, self._current, self._arriving = self._current, None, None
+        current, arriving, self._current, self._arriving = self._current, self._arriving, None, None
+        for incoming in (current, arriving, *self._pipelined):
+            self._forget(incoming)
         self._pipelined.clear()
         super().connection_lost(exc)
         if current is not None and current.exchange is not None:
@@ -143,21 +148,31 @@ class Ingress(RequestReading):
         if incoming is None:
             if self._is_asgi_arriving:
                 super().on_body(body)
-        elif incoming.is_too_large:
-            pass
-        elif len(incoming.body) + len(body) > self.doors.max_body_bytes:
-            incoming.is_too_large = True
-            incoming.body = b""
-            if incoming is self._current:
-                self._refuse_body(incoming)
-        elif not incoming.body:
-            incoming.body = body
+        elif incoming.fault is None:
+            self._keep(incoming, body)
+
+    def _keep(self, incoming: Incoming, data: bytes) -> None:
+        """Add to the body of a request, unless it becomes more than may be."""
+        doors = self.doors
+        if len(incoming.body) + len(data) > doors.max_body_bytes:
+            incoming.fault = TooLarge(limit_bytes=doors.max_body_bytes)
         else:
-            if isinstance(incoming.body, bytes):
-                incoming.body = bytearray(incoming.body)
-            incoming.body += body
-            if incoming is not self._current and len(incoming.body) > READ_AHEAD_BYTES:
-                self.flow.pause_reading()
+            try:
+                incoming.body = doors.bodies.add(incoming.body, data)
+            except OSError as exc:
+                incoming.fault = BodyNotKept(reason=exc.strerror)
+        if incoming.fault is not None:
+            self._forget(incoming)
+            if incoming is self._current:
+                self._refuse_body(incoming, incoming.fault)
+        elif incoming is not self._current and len(incoming.body) > READ_AHEAD_BYTES:
+            self.flow.pause_reading()
+
+    def _forget(self, incoming: Incoming | None) -> None:
+        """Its body is no longer needed."""
+        if incoming is not None:
+            body, incoming.body = incoming.body, b""
+            self.doors.bodies.release(body)
 
     def on_message_complete(self) -> None:
         self.framing_bytes = None
@@ -168,8 +183,8 @@ class Ingress(RequestReading):
                 super().on_message_complete()
             return
         incoming.is_whole = True
-        if incoming is self._current and incoming.exchange is not None and not incoming.is_too_large:
-            incoming.exchange.receive(incoming.body)
+        if incoming is self._current and incoming.exchange is not None and incoming.fault is None:
+            incoming.exchange.receive(whole(incoming.body))
 
     # Requests, one after another.
 
@@ -204,10 +219,10 @@ class Ingress(RequestReading):
         incoming.exchange = exchange = incoming.handler(self, incoming.head)
         if self._current is not incoming:  # answered by its head alone
             return
-        if incoming.is_too_large:
-            self._refuse_body(incoming)
+        if incoming.fault is not None:
+            self._refuse_body(incoming, incoming.fault)
         elif incoming.is_whole:
-            exchange.receive(incoming.body)
+            exchange.receive(whole(incoming.body))
         elif b"expect" in incoming.head.fields and incoming.waits_for_continue:
             self.doors.outbox.write(self.transport, CONTINUE)
 
@@ -229,13 +244,14 @@ class Ingress(RequestReading):
 
     # Requests that will not be read.
 
-    def _refuse_body(self, incoming: Incoming) -> None:
+    def _refuse_body(self, incoming: Incoming, fault: GatewayError) -> None:
         assert incoming.exchange is not None, "it is being served"
-        incoming.exchange.refuse_body(self.doors.max_body_bytes)
+        incoming.exchange.refuse_body(fault)
 
     def refuse(self, fault: Malformed) -> None:
         self.doors.malformed += 1
         broken, self._arriving = self._arriving, None
+        self._forget(broken)
         if broken is not None and broken is self._current:
             self._current = None
             if broken.exchange is not None:
@@ -274,6 +290,8 @@ class Ingress(RequestReading):
 
     def _linger(self) -> None:
         self.is_deaf = True
+        for incoming in (self._arriving, *self._pipelined):
+            self._forget(incoming)
         self._arriving = None
         self._pipelined.clear()
         self.flow.resume_reading()
@@ -297,6 +315,7 @@ class Ingress(RequestReading):
     def finish(self, when_written: Callable[[bool], None]) -> None:
         incoming, self._current = self._current, None
         assert incoming is not None, "an exchange ends once"
+        self._forget(incoming)
         self.has_moved = True
         self._writer.finish(when_written)
         if not incoming.keeps_alive:
@@ -308,6 +327,7 @@ class Ingress(RequestReading):
             self.loop.call_soon(self._open_next)
 
     def abort(self) -> None:
+        self._forget(self._current)
         self._current = None
         self.cut()
 

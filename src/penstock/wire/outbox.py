@@ -12,6 +12,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from penstock.core.message import Body
+
 T = TypeVar("T")
 
 
@@ -24,12 +26,12 @@ class Outbox:
         """`before` runs ahead of each turn's writes; it must not raise."""
         self._call_soon = loop.call_soon
         self._before = before
-        self._writes: list[tuple[asyncio.WriteTransport, bytes | bytearray]] = []
+        self._writes: list[tuple[asyncio.WriteTransport, Body]] = []
         self._after: list[tuple[Callable[[Any], None], Any]] = []  # each with its own kind of argument
         self._closing: list[asyncio.WriteTransport] = []
         self._is_scheduled = False
 
-    def write(self, transport: asyncio.WriteTransport, data: bytes | bytearray) -> None:
+    def write(self, transport: asyncio.WriteTransport, data: Body) -> None:
         self._writes.append((transport, data))
         if not self._is_scheduled:
             self._is_scheduled = True

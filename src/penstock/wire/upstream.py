@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, cast
 from urllib.parse import urlsplit
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from penstock.core.message import Headers
+from penstock.core.message import Body, Headers
 from penstock.wire.headers import PLAIN_CONNECTION, without_named
 from penstock.wire.outbox import Outbox
 
@@ -22,6 +24,8 @@ MAX_HEAD_BYTES = 256 * 1024
 MAX_IDLE = 1024
 CONNECT_TIMEOUT_S = 10.0
 JOIN_BELOW_BYTES = 64 * 1024
+WINDOW_BYTES = 256 * 1024
+"""A large body is handed to the transport in such parts, each when it has taken the one before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +61,14 @@ class Connection(asyncio.Protocol):
         "_is_head_request",
         "_is_in_body",
         "_is_paused",
+        "_is_write_paused",
         "_keeps_alive",
         "_overhead_bytes",
         "_parser",
         "_parts",
         "_pool",
         "_sink",
+        "_unsent",
         "_was_used",
         "transport",
     )
@@ -70,7 +76,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._sink: Sink | None = None
-        self._was_used = self._is_paused = False
+        self._was_used = self._is_paused = self._is_write_paused = False
+        self._unsent: deque[memoryview] = deque()  # of a large body
         self._reset()
 
     def _reset(self) -> None:
@@ -83,21 +90,37 @@ class Connection(asyncio.Protocol):
 
     # For the relay.
 
-    def send(self, head: bytes, body: bytes | bytearray, sink: Sink) -> None:
+    def send(self, head: bytes, body: tuple[Body, ...], sink: Sink) -> None:
         """Send one request. The connection is the sink's until it ends, fails, or is dropped."""
         self._reset()
         self._sink = sink
         self._is_head_request = head.startswith(b"HEAD ")
         outbox = self._pool.outbox
-        if len(body) < JOIN_BELOW_BYTES:
-            outbox.write(self.transport, head + body)
-        else:
-            outbox.write(self.transport, head)
-            outbox.write(self.transport, body)
+        if len(body) == 1 and len(body[0]) < JOIN_BELOW_BYTES:
+            outbox.write(self.transport, head + body[0])
+            return
+        outbox.write(self.transport, head)
+        self._unsent.extend(_windows(body))
+        self._feed(None)
+
+    def _feed(self, _: None) -> None:
+        """Give the transport the next part of a large body, and come back when it has looked at it."""
+        if self._unsent and not self._is_write_paused and not self.transport.is_closing():
+            self._pool.outbox.write(self.transport, self._unsent.popleft())
+            if self._unsent:
+                self._pool.outbox.after(self._feed, None)
+
+    def pause_writing(self) -> None:
+        self._is_write_paused = True
+
+    def resume_writing(self) -> None:
+        self._is_write_paused = False
+        self._feed(None)
 
     def drop(self) -> None:
         """The asker gave up: the engine learns of it by the closed connection."""
         self._sink = None
+        self._unsent.clear()
         self.transport.abort()
 
     def pause(self) -> None:
@@ -147,6 +170,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._pool.forget(self)
+        self._unsent.clear()
         if self._sink is None:
             return
         if self._is_head_done and self._closes_at_end and exc is None:
@@ -203,8 +227,10 @@ class Connection(asyncio.Protocol):
         self._was_used = True
         self.resume()
         if not keeps_alive:
+            self._unsent.clear()
             self.transport.close()
-        elif self.transport.get_write_buffer_size():  # answered before it had read the request
+        elif self._unsent or self.transport.get_write_buffer_size():  # answered before it had read the request
+            self._unsent.clear()
             self.transport.abort()
         else:
             self._pool.put(self)
@@ -213,9 +239,17 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, failure: Failure) -> None:
         sink, self._sink = self._sink, None
+        self._unsent.clear()
         self.transport.abort()
         if sink is not None:
             sink.on_fail(failure)
+
+
+def _windows(body: tuple[Body, ...]) -> Iterator[memoryview]:
+    for piece in body:
+        view = memoryview(piece)
+        for start in range(0, len(view), WINDOW_BYTES):
+            yield view[start : start + WINDOW_BYTES]
 
 
 class Pool:
