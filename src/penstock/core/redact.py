@@ -19,15 +19,26 @@ _TELLING = frozenset({"authorization", "cookie", "token", "secret", "password", 
 _TELLING_PAIRS = ("api-key", "access-key", "subscription-key", "private-key", "account-key", "master-key")
 _SCHEMES = frozenset({b"bearer", b"basic", b"digest", b"negotiate"})
 
-_SHAPES = re.compile(
-    rb"""
-      (?<![\w-])sk-(?=[\w-]{0,64}\d)[\w-]{12,}               # OpenAI, Anthropic, LiteLLM, Penstock
-    | (?<![\w-])(?:hf|ghp|gho|ghs|github_pat|glpat|xox[abp])[_-](?=[\w-]{0,64}\d)[\w-]{16,}
-    | \bAIza[\w-]{35} | \b(?:AKIA|ASIA)[A-Z0-9]{16}\b
-    | (?<=[Bb]earer[ ])(?=[\w.~+/=-]{0,64}\d)[\w.~+/=-]{16,}
-    """,
-    re.VERBOSE | re.ASCII,
+
+def _shape(mark: bytes, rest: bytes, *, word: bytes = rb"\w-") -> tuple[bytes, re.Pattern[bytes], bytes]:
+    """What begins with `mark`, which is no part of a longer word, and goes on with `rest`."""
+    return mark, re.compile(rb"%b(?<![%b]%b)%b" % (mark, word, mark, rest), re.ASCII), MASK
+
+
+_SHAPES: tuple[tuple[bytes, re.Pattern[bytes], bytes], ...] = (
+    _shape(b"sk-", rb"(?=[\w-]{0,64}\d)[\w-]{12,}"),  # OpenAI, Anthropic, LiteLLM, Penstock
+    _shape(b"hf", rb"[_-](?=[\w-]{0,64}\d)[\w-]{16,}"),
+    _shape(b"gh", rb"[pos][_-](?=[\w-]{0,64}\d)[\w-]{16,}"),
+    _shape(b"github_pat", rb"[_-](?=[\w-]{0,64}\d)[\w-]{16,}"),
+    _shape(b"glpat", rb"[_-](?=[\w-]{0,64}\d)[\w-]{16,}"),
+    _shape(b"xox", rb"[abp][_-](?=[\w-]{0,64}\d)[\w-]{16,}"),
+    _shape(b"AIza", rb"[\w-]{35}", word=rb"\w"),
+    _shape(b"AKIA", rb"[A-Z0-9]{16}\b", word=rb"\w"),
+    _shape(b"ASIA", rb"[A-Z0-9]{16}\b", word=rb"\w"),
+    (b"earer ", re.compile(rb"earer (?<=[Bb]earer )(?=[\w.~+/=-]{0,64}\d)[\w.~+/=-]{16,}", re.ASCII), b"earer " + MASK),
 )
+"""First bytes, pattern and mask: to look for first bytes is ten times as fast as to try all shapes at every byte."""
+
 _FLAG = re.compile(
     r"""(?<!\S)(-{1,2}(?P<name>[\w-]{1,64})(?:=|[ \t]+))(?P<value>"[^"]*"|'[^']*'|[^\s-]\S*)""", re.ASCII
 )
@@ -46,8 +57,7 @@ class Redactor:
 
     def __init__(self, known: Iterable[str] = ()) -> None:
         secrets = sorted({each.encode("utf-8") for each in known}, key=len, reverse=True)
-        wanted = [re.escape(each) for each in secrets if len(each) >= SHORTEST_SECRET]
-        self._known = re.compile(b"|".join(wanted)) if wanted else None
+        self._known = [each for each in secrets if len(each) >= SHORTEST_SECRET]
 
     def headers(self, headers: Headers) -> Headers:
         """The same headers with secrets masked; the scheme of an `Authorization` stays."""
@@ -55,9 +65,12 @@ class Redactor:
 
     def content(self, content: bytes) -> bytes:
         """A body, or a piece of one: known secrets and what has the shape of one."""
-        if self._known is not None:
-            content = self._known.sub(MASK, content)
-        return _SHAPES.sub(MASK, content)
+        for secret in self._known:  # the longest first: one may be a part of another
+            content = content.replace(secret, MASK)
+        for first_bytes, shape, mask in _SHAPES:
+            if first_bytes in content:
+                content = shape.sub(mask, content)
+        return content
 
     def text(self, text: str) -> str:
         """The same of a line of a log, or of a message."""
