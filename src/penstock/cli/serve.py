@@ -80,6 +80,9 @@ async def _run(options: GatewayOptions, loaded: Loaded) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, gateway.stop)
         await gateway.serve(lambda running: _greet(running, loaded))
+    except ConfigError as error:  # of `keys.yaml`: with keys that nobody can read, it would be open to everybody
+        print(error, file=sys.stderr)
+        return BAD_CONFIGURATION
     except StateDirInUse as error:
         print(f"penstock: {error}", file=sys.stderr)
         return FAILED
@@ -121,7 +124,7 @@ def _addresses(options: ServeOptions, loaded: Loaded) -> tuple[Address, ...]:
 def _greet(gateway: Gateway, loaded: Loaded) -> None:
     """What a person needs to know to use it."""
     for address in gateway.options.addresses:
-        if not address.is_loopback:
+        if not address.is_loopback and gateway.keyring.is_open:
             logging.getLogger("penstock.gateway").warning(
                 "open_to_network address=%s: no keys are configured, so anybody who can reach it can use the models; "
                 "the page, logs and control are answered to this machine only", address.host

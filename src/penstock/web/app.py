@@ -22,8 +22,10 @@ from penstock.runtime.gateway import Gateway
 from penstock.web.compat.overlaat import Overlaat
 from penstock.web.control import Control
 from penstock.web.door import App, Door, error_body
+from penstock.web.keys import KeyRoutes
 from penstock.web.listing import Listing
 from penstock.web.live import LiveRoutes
+from penstock.web.session import SessionRoutes
 
 UI = Path(str(files("penstock.web") / "ui"))
 
@@ -48,6 +50,7 @@ def create_app(gateway: Gateway) -> App:
     app.get("/api/v1/calls")(live.calls)
     app.get("/api/v1/queue")(live.queue)
     app.get("/api/v1/models/log")(live.log)
+    app.get("/api/v1/keys")(KeyRoutes(gateway).all)
 
     # For the operator: what to do.
     app.post("/api/v1/models/load", status_code=202)(control.load)
@@ -69,6 +72,10 @@ def create_app(gateway: Gateway) -> App:
         app.post(f"{prefix}/__queue/cancel-all", include_in_schema=False)(overlaat.cancel_all)
 
     # The page.
+    session = SessionRoutes(gateway)
+    app.get("/api/v1/session")(session.show)
+    app.post("/api/v1/session")(session.open)
+    app.delete("/api/v1/session")(session.close)
     app.get("/", include_in_schema=False)(_page)
     app.get("/ui", include_in_schema=False)(_to_page)
     app.get("/ui/", include_in_schema=False)(_to_page)
@@ -80,6 +87,7 @@ def create_app(gateway: Gateway) -> App:
     context = gateway.context
     return Door(
         app,
+        gateway.keyring,
         checks_host=context.checks_host,
         allowed_origins=context.allowed_origins,
         trusted_proxies=context.trusted_proxies,

@@ -6,12 +6,15 @@ A plain ASGI wrapper: streams pass through it untouched.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
+from penstock.core.key import Key, Role
 from penstock.core.origin import Network, client_of, is_allowed_origin, is_loopback, is_own_host
-from penstock.errors import ForeignHost, ForeignOrigin, GatewayError, LoopbackOnly
+from penstock.errors import ForeignHost, ForeignOrigin, GatewayError, LoopbackOnly, PageHeaderMissing, RoleRequired
+from penstock.runtime.keys import Keyring
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -19,7 +22,15 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 OPEN_PATHS = frozenset({"/health", "/v1/models", "/models"})
+"""Answered to everybody while no keys are configured."""
+KEYLESS_PATHS = frozenset({"/health", "/", "/ui", "/api/v1/session"})
+"""Answered without a key: that it lives, and the page on which a key can be shown."""
+CHANGING_GETS = frozenset({"/unload", "/compat/llama-swap/unload"})
+"""Another system's routes that change something although they are asked for with GET."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+PAGE_HEADER = b"x-penstock-page"
+KEY = "penstock.key"
+"""Where, in a request's scope, its Key is; None = no keys are configured, or the path needs none."""
 JSON = (b"content-type", b"application/json")
 SECURITY_HEADERS = [
     (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
@@ -28,13 +39,26 @@ SECURITY_HEADERS = [
 ]
 
 
+class _Ended(Exception):
+    """The key of an answer that goes on and on is not good any more."""
+
+
 class Door:
-    """Refuses foreign hosts and origins; answers what shows or changes the gateway to this machine only."""
+    """Refuses foreign hosts and origins. What shows or changes the gateway needs a key with a role for it; while no
+    keys are configured, it is answered to this machine only.
+    """
 
     def __init__(
-        self, app: App, *, checks_host: bool, allowed_origins: Collection[str], trusted_proxies: Collection[Network]
+        self,
+        app: App,
+        keyring: Keyring,
+        *,
+        checks_host: bool,
+        allowed_origins: Collection[str],
+        trusted_proxies: Collection[Network],
     ) -> None:
         self._app = app
+        self._keyring = keyring
         self._checks_host = checks_host
         self._allowed_origins = [origin for origin in allowed_origins if origin != "*"]  # `*` opens inference only
         self._trusted_proxies = trusted_proxies
@@ -42,30 +66,54 @@ class Door:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        if error := self._refusal(scope):
+        headers = dict(scope["headers"])
+        scope[KEY] = None
+        if error := self._refusal(scope, headers):
             await _answer(error, send)
             return
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), *SECURITY_HEADERS]
+            elif scope[KEY] is not None and message.get("more_body") and self._refusal(scope, headers):
+                await send({"type": "http.response.body", "body": b""})
+                raise _Ended
             await send(message)
 
         if scope["method"] == "POST":  # bodies here are JSON, also from a `curl -d` that says otherwise
             scope["headers"] = [*(h for h in scope["headers"] if h[0] != b"content-type"), JSON]
-        await self._app(scope, receive, send_guarded)
+        with suppress(_Ended):
+            await self._app(scope, receive, send_guarded)
 
-    def _refusal(self, scope: Message) -> GatewayError | None:
-        headers = dict(scope["headers"])
+    def _refusal(self, scope: Message, headers: dict[bytes, bytes]) -> GatewayError | None:
         host = headers.get(b"host", b"").decode("latin-1") or None
         origin = headers[b"origin"].decode("latin-1") if b"origin" in headers else None
         if self._checks_host and not is_own_host(host):
             return ForeignHost(host=host)
         if scope["method"] not in SAFE_METHODS and not is_allowed_origin(origin, host, self._allowed_origins):
             return ForeignOrigin(origin=origin)
+        if not self._keyring.is_open:
+            return self._refusal_by_key(scope, headers)
         if not _is_open(scope["path"]) and not self._is_local(scope, headers):
             return LoopbackOnly(path=scope["path"])
         return None
+
+    def _refusal_by_key(self, scope: Message, headers: dict[bytes, bytes]) -> GatewayError | None:
+        path, changes = scope["path"], scope["method"] not in SAFE_METHODS or scope["path"] in CHANGING_GETS
+        if path in KEYLESS_PATHS or path.startswith("/ui/"):
+            return None
+        key: Key | GatewayError | None = self._keyring.in_session(headers)
+        if key is not None and changes and PAGE_HEADER not in headers:
+            return PageHeaderMissing()
+        if key is None:
+            key = self._keyring.judge_fields(headers, scope["headers"])
+        if isinstance(key, GatewayError):
+            return key
+        scope[KEY] = key
+        needed = None if _is_open(path) else Role.ADMIN if changes else Role.VIEWER
+        if key is None or needed is None or (key.may_change if changes else key.may_look):
+            return None
+        return RoleRequired(path=path, needed=needed.value, key=key.name, role=key.role.value)
 
     def _is_local(self, scope: Message, headers: dict[bytes, bytes]) -> bool:
         """Asked from this machine. A proxy that nobody declared trusted may stand for anybody."""
@@ -82,7 +130,9 @@ def _is_open(path: str) -> bool:
 
 async def _answer(error: GatewayError, send: Send) -> None:
     body = error_body(error.message, error.code)
-    headers = [JSON, (b"content-length", b"%d" % len(body))]
+    headers = [JSON, (b"content-length", b"%d" % len(body)), *SECURITY_HEADERS]
+    if error.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from fastapi import Request
 from fastapi.responses import Response
 
 from penstock.core.model import Phase
 from penstock.errors import UnknownModel
 from penstock.runtime.gateway import Gateway
 from penstock.web.answers import json_answer
+from penstock.web.door import KEY
 
 
 class Listed(TypedDict):
@@ -30,13 +32,19 @@ class Listing:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    async def all(self) -> Response:
-        names = [name for name, model in self._gateway.settings.models.items() if not model.unlisted]
+    async def all(self, request: Request) -> Response:
+        """Those that the key may use."""
+        key, may_use = request.scope[KEY], self._gateway.keyring.may_use
+        models = self._gateway.settings.models.items()
+        names = [name for name, model in models if not model.unlisted and may_use(key, name, model) is None]
         return json_answer({"object": "list", "data": [self._row(name) for name in sorted(names)]})
 
-    async def one(self, name: str) -> Response:
-        """By its name or an alias. Raises UnknownModel."""
-        return json_answer(self._row(self._gateway.context.catalog.resolve(name).model))
+    async def one(self, request: Request, name: str) -> Response:
+        """By its name or an alias. Raises UnknownModel, KeyForbidden."""
+        target = self._gateway.context.catalog.resolve(name)
+        if error := self._gateway.keyring.may_use(request.scope[KEY], target.model, target.settings):
+            raise error
+        return json_answer(self._row(target.model))
 
     def _row(self, name: str) -> Listed:
         model = self._gateway.settings.models.get(name)
