@@ -30,6 +30,7 @@ from penstock.config.sections import (
     Section,
     TimeLimitsSettings,
 )
+from penstock.config.storage import StoreSettings
 
 Schema = dict[str, JsonValue]
 
@@ -51,6 +52,7 @@ _CHAPTERS: tuple[tuple[str, type[Section]], ...] = (
     ("`priorities.low`", LowestSettings),
     ("`keys.NAME`", KeySettings),
     ("`limits`", LimitsSettings),
+    ("`store`", StoreSettings),
 )
 
 EXAMPLE = """\
@@ -214,8 +216,8 @@ def _default(section: type[Section], key: str, schema: Schema) -> str:
     if section.model_fields[key].is_required():
         return "required"
     kind = _kind(schema)
-    if value is None and kind == "`off` or duration":
-        return "`off`"
+    if value is None and kind.startswith("`") and " or " in kind:  # the word for having none comes first
+        return kind.partition(" or ")[0]
     if isinstance(value, Section) or value is None or value in ("", ()) or "default" not in schema:
         return ""
     if kind.endswith("duration"):

@@ -25,6 +25,7 @@ from penstock.config.sections import (
     Section,
     TimeLimitsSettings,
 )
+from penstock.config.storage import StoreSettings
 from penstock.config.values import ClientKey, LogLevel, Residency, unexpected
 
 NATIVE_PORT = 8080
@@ -242,6 +243,7 @@ class Settings(Section):
     state_dir: v.Text | None = Field(
         default=None, description="Where records and state are kept. Default: `$XDG_STATE_HOME/penstock`."
     )
+    store: StoreSettings = Field(default_factory=StoreSettings, description="Where records are kept, and how long.")
     log_level: LogLevel = Field(default=LogLevel.INFO, description="How much the gateway says about itself.")
     journal_fsync: v.DurationOrOff = Field(
         default=None,

@@ -37,7 +37,8 @@ def _report(error: Any, root: Node, findings: Findings) -> Location:  # pydantic
     """Report one error; returns where to cut, () = at the root."""
     location = _written(root, error["loc"])
     node = _at(root, location)
-    found = described(node, is_secret=bool(_SECRET_KEYS & set(map(str, location))))
+    is_secret = bool(_SECRET_KEYS & set(map(str, location))) or location == ("store", "url")
+    found = described(node, is_secret=is_secret)
     if error["type"] == "missing":
         found = f"no `{error['loc'][-1]}`"
     findings.faults.append(Fault(findings.file, node.mark, node.key, found, _expected(error)))
