@@ -12,16 +12,20 @@ from typing import Protocol
 
 from penstock.core.breaker import Breaker
 from penstock.core.deadline import Deadline, begin_by, seconds
+from penstock.core.key import Key
 from penstock.core.message import CallFacts, Head, Headers, Usage
 from penstock.core.model import Priority, Ticket
 from penstock.core.origin import Network, client_of
 from penstock.core.priority import Thresholds, granted
+from penstock.core.quota import Charge
 from penstock.core.record import CallPhase, Outcome
 from penstock.core.scheduler import WaitReason
+from penstock.errors import GatewayError
 from penstock.runtime.caller import read_caller
 from penstock.runtime.catalog import Catalog, Target
 from penstock.runtime.dispatcher import Dispatcher, Waiter
 from penstock.runtime.errand import EngineView
+from penstock.runtime.keys import Keyring
 from penstock.runtime.patience import Patience
 from penstock.runtime.recorder import Recorder
 from penstock.runtime.waiting import EstimateError, waited
@@ -53,6 +57,7 @@ class CallContext:
     """What all calls of a gateway share."""
 
     catalog: Catalog
+    keyring: Keyring
     dispatcher: Dispatcher
     recorder: Recorder
     engines: dict[str, EngineView]
@@ -87,19 +92,24 @@ class Call:
 
     __slots__ = (
         "_breaker",
+        "_charge",
         "_has_slot",
         "_model",
         "_opened_turn",
         "_wait_began",
         "caller",
         "context",
+        "key",
         "opened_s",
         "phase",
         "record",
     )
 
-    def __init__(self, context: CallContext, head: Head, dialect: str) -> None:
+    def __init__(self, context: CallContext, head: Head, dialect: str, key: Key | None) -> None:
+        """`key`: whose call it is; None = no keys are configured, or it shows none that counts."""
         self.context = context
+        self.key = key
+        self._charge: Charge | None = None
         self.caller = caller = read_caller(head.fields)
         self.phase = CallPhase.READING
         self.opened_s = context.clock()
@@ -113,7 +123,10 @@ class Call:
         self.record = record = context.recorder.open(head, dialect)
         self._opened_turn = context.recorder.turn
         record.client_request_id = caller.request_id
-        record.key_fingerprint = caller.fingerprint
+        if key is None:
+            record.key_fingerprint = caller.fingerprint
+        else:
+            record.key, record.key_fingerprint = key.name, key.fingerprint
         record.workload = caller.workload
         record.session = caller.session
         if caller.retry_count is not None and caller.retry_count.isdigit():
@@ -131,38 +144,66 @@ class Call:
 
     def enter(self, target: Target, facts: CallFacts, waiter: Waiter) -> None:
         """Ask for a slot. What follows is the waiter's `admitted` or `refused`, at once or later."""
-        context, record, model = self.context, self.record, target.model
+        context, record, model, now_s = self.context, self.record, target.model, self.context.clock()
         record.model = self._model = model
+        priority = self._note(facts)
+        if record.enqueued_s is None:
+            record.enqueued_s = now_s - self.opened_s
+        if (error := self._refusal(target, now_s)) is not None:
+            waiter.refused(error, now_s)
+            return
+        if self.key is not None and self._charge is None:
+            self._charge = context.keyring.charge(self.key, facts.prompt_tokens)
+        deadline = self._begin_by(target, facts)
+        ticket = Ticket(
+            id=record.id,
+            model=model,
+            key=record.key or record.key_fingerprint or "",
+            arrived_s=now_s,
+            priority=priority,
+            prompt_tokens=facts.prompt_tokens,
+            deadline_s=None if deadline is None else self.opened_s + deadline.at_s,
+        )
+        record.caused_load = context.dispatcher.enter(ticket, waiter)
+        if self.phase is CallPhase.READING:  # told nothing yet: it waits
+            self._begin_waiting(model, now_s)
+
+    def _note(self, facts: CallFacts) -> Priority:
+        """Keep what the body said; gives the class that the call is granted."""
+        context, record = self.context, self.record
         record.streamed = facts.is_stream
         if self._opened_turn != context.recorder.turn:  # its body took a while: the opening line knew no model yet
             context.recorder.reopen(record)
         record.prompt_tokens_estimated = facts.prompt_tokens
         record.workload = record.workload or facts.workload
+        record.session = record.session or facts.session
         asked = self.caller.priority
         record.priority_asked = asked if asked is not None else None if facts.priority is None else str(facts.priority)
-        priority = granted(asked, facts.priority, context.thresholds)
+        ceiling = Priority.HIGH if self.key is None else self.key.ceiling
+        priority = granted(asked, facts.priority, context.thresholds, ceiling)
         record.priority = PRIORITY_NAMES[priority]
-        now_s = context.clock()
-        if record.enqueued_s is None:
-            record.enqueued_s = now_s - self.opened_s
-        deadline = self._begin_by(target, facts)
-        deadline_s = None if deadline is None else self.opened_s + deadline.at_s
-        ticket = Ticket(
-            record.id, model, record.key_fingerprint or "", now_s, priority, facts.prompt_tokens, deadline_s
-        )
+        return priority
+
+    def _refusal(self, target: Target, now_s: float) -> GatewayError | None:
+        """Why the call may not even ask; nothing is charged for that."""
+        context, model = self.context, target.model
+        if self.key is not None:
+            error = context.keyring.may_use(self.key, model, target.settings) or (
+                context.keyring.quota_refusal(self.key) if self._charge is None else None
+            )
+            if error is not None:
+                return error
         self._breaker = breaker = context.breakers.get(model)
-        if breaker is not None and breaker.failures and (error := breaker.refusal(record.id, now_s)) is not None:
-            waiter.refused(error, now_s)
-            return
-        dispatcher = context.dispatcher
-        record.caused_load = dispatcher.enter(ticket, waiter)
-        if self.phase is CallPhase.READING:  # told nothing yet: it waits
-            self.phase = CallPhase.QUEUED
-            dispatcher.wait_clock.advance(now_s, model)
-            if self._wait_began is None:  # else it waits again, and all of its waiting counts
-                self._wait_began = dispatcher.wait_clock.read(model, now_s)
-                wait = dispatcher.explain(record.id)
-                record.position_at_entry, record.estimated_wait_s = wait.position, wait.estimate_s
+        return breaker.refusal(self.record.id, now_s) if breaker is not None and breaker.failures else None
+
+    def _begin_waiting(self, model: str, now_s: float) -> None:
+        record, dispatcher = self.record, self.context.dispatcher
+        self.phase = CallPhase.QUEUED
+        dispatcher.wait_clock.advance(now_s, model)
+        if self._wait_began is None:  # else it waits again, and all of its waiting counts
+            self._wait_began = dispatcher.wait_clock.read(model, now_s)
+            wait = dispatcher.explain(record.id)
+            record.position_at_entry, record.estimated_wait_s = wait.position, wait.estimate_s
 
     def _begin_by(self, target: Target, facts: CallFacts) -> Deadline | None:
         caller, allowed_s = self.caller, target.settings.limits.queue_wait
@@ -239,6 +280,8 @@ class Call:
             self._tell(self._breaker, outcome)
         self.context.forget(self.record.id)
         self.context.recorder.close(self.record, outcome, self.now_s())
+        if self._charge is not None:
+            self.context.keyring.settle(self._charge, self.record)
 
     def _tell(self, breaker: Breaker, outcome: Outcome) -> None:
         """What the end of the call says about its engine."""

@@ -36,9 +36,9 @@ from penstock.runtime.dispatcher import Dispatcher
 from penstock.runtime.feed import Feed
 from penstock.runtime.keys import Keyring
 from penstock.runtime.live import Live
+from penstock.runtime.opening import open_call
 from penstock.runtime.recipes import recipe
 from penstock.runtime.recorder import Recorder
-from penstock.runtime.relay import Relay
 from penstock.runtime.replica import RemoteEngine, ReplicaLife
 from penstock.runtime.state_dir import StateDir
 from penstock.runtime.views import GatewayView
@@ -107,9 +107,11 @@ class Gateway:
         self.dispatcher = Dispatcher(scheduler, dict(self.engines), time.monotonic)
         for engine in self.engines.values():
             engine.reports = self.dispatcher
+        self.keyring = Keyring(settings.keys, options.state_dir, self._state.gateway_id)
         is_local = all(address.is_loopback for address in options.addresses)
         self.context = CallContext(
             catalog=Catalog(settings),
+            keyring=self.keyring,
             dispatcher=self.dispatcher,
             recorder=self.recorder,
             engines=dict(self.engines),
@@ -220,8 +222,8 @@ class Gateway:
         await self._launcher.close()
 
     def _interrupt_all(self) -> None:
-        for open_call in list(self.context.active.values()):
-            open_call.interrupt()
+        for each in list(self.context.active.values()):
+            each.interrupt()
 
     async def _close(self) -> None:
         self.recorder.flush()
@@ -258,10 +260,10 @@ class Gateway:
         if endpoint is None:
             return None
 
-        def open_relay(client: Client, head: Head) -> Exchange:
-            return Relay(self.context, client, head, endpoint)
+        def opened(client: Client, head: Head) -> Exchange:
+            return open_call(self.context, client, head, endpoint)
 
-        return open_relay
+        return opened
 
     def view(self) -> GatewayView:
         reasons = self.health_reasons()

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from penstock.core.message import Head
 from penstock.core.record import CallRecord, Outcome
+from penstock.errors import UnknownKey
 
 RECENT = 100
 
@@ -59,6 +60,24 @@ class Recorder:
         self._fresh.append(record)
         self.wake()
         return record
+
+    def turned_away(self, address: str | None, count: int) -> None:
+        """So many requests of an address showed no key that counts, and left no records of their own."""
+        now = time.time()
+        record = CallRecord(
+            uuid7(now),
+            self.gateway_id,
+            self.boot_id,
+            self._version,
+            now,
+            "",
+            "",
+            "",
+            client_address=address,
+            count=count,
+        )
+        record.http_status, record.error_code = UnknownKey.status, UnknownKey.code
+        self.close(record, Outcome.REJECTED_AUTH, 0.0)
 
     def reopen(self, record: CallRecord) -> None:
         """More is known of an open record than its opening line said."""

@@ -10,9 +10,11 @@ import asyncio
 
 from penstock import errors
 from penstock.core.deadline import seconds
+from penstock.core.key import Key
 from penstock.core.message import Body, CallFacts, Edits, Head
 from penstock.core.origin import is_allowed_origin, is_loopback, is_own_host
 from penstock.core.record import CallPhase, Outcome
+from penstock.errors import Unauthorized
 from penstock.protocols.endpoints import Endpoint
 from penstock.runtime.answer import Answer, Nobody
 from penstock.runtime.call import Call, CallContext
@@ -23,6 +25,8 @@ from penstock.wire.headers import CODINGS, CREDENTIALS
 from penstock.wire.upstream import Failure
 
 NOTHING: frozenset[bytes] = frozenset()
+
+CHALLENGE = (b"www-authenticate", b'Bearer realm="penstock"')
 
 COMMENT_EVERY_S = 10.0
 TEXT_AFTER_S = 1.0
@@ -49,18 +53,27 @@ class Relay:
     _facts: CallFacts
     _target: Target
 
-    def __init__(self, context: CallContext, client: Client, head: Head, endpoint: Endpoint) -> None:
+    def __init__(
+        self,
+        context: CallContext,
+        client: Client,
+        head: Head,
+        endpoint: Endpoint,
+        key: Key | None,
+        error: Unauthorized | None,
+    ) -> None:
+        """`key`: whose call it is; None = no keys are configured, or `error` says why it is nobody's."""
         self._context = context
         self._client = client
         self._head = head
         self._endpoint = endpoint
         self._reading: asyncio.Task[None] | None = None
-        self.call = Call(context, head, endpoint.dialect.name)
+        self.call = Call(context, head, endpoint.dialect.name, key)
         self._answer = Answer(self, self.call, client, endpoint.dialect)
         self._errand = Errand(self, self._answer)
         context.active[self.call.record.id] = self
-        if error := self._refused_by_head():
-            self._refuse(error)
+        if refusal := self._refused_by_head() or error:
+            self._refuse(refusal)
 
     def _refused_by_head(self) -> errors.GatewayError | None:
         context, head, caller = self._context, self._head, self.call.caller
@@ -274,6 +287,8 @@ class Relay:
             return
         reply = self._endpoint.dialect.refusal(error, self.call.request_id)
         reply.headers += self.call.identity()
+        if isinstance(error, Unauthorized):
+            reply.headers.append(CHALLENGE)
         self._client.reply(reply)
 
     def _fail(self, error: errors.GatewayError) -> None:

@@ -1,0 +1,35 @@
+"""The first look at a call: whose it is, and whether it leaves a record of its own."""
+
+from __future__ import annotations
+
+from penstock.core.message import Body, Head
+from penstock.errors import GatewayError, Unauthorized
+from penstock.protocols.endpoints import Endpoint
+from penstock.runtime.call import CallContext
+from penstock.runtime.relay import CHALLENGE, Relay
+from penstock.wire.exchange import Client, Exchange
+
+
+def open_call(context: CallContext, client: Client, head: Head, endpoint: Endpoint) -> Exchange:
+    """The exchange that serves a request to this endpoint."""
+    judged = context.keyring.judge(head)
+    if not isinstance(judged, Unauthorized):
+        return Relay(context, client, head, endpoint, judged, None)
+    if context.keyring.flood.note(head.client_address, context.clock()):
+        return Relay(context, client, head, endpoint, None, judged)
+    return TurnedAway(client, endpoint, judged)
+
+
+class TurnedAway:
+    """One of very many requests of an address that show no key that counts: answered, and counted together."""
+
+    def __init__(self, client: Client, endpoint: Endpoint, error: Unauthorized) -> None:
+        reply = endpoint.dialect.refusal(error, "")
+        reply.headers.append(CHALLENGE)
+        client.reply(reply)
+
+    def receive(self, body: Body) -> None: ...
+    def refuse_body(self, error: GatewayError) -> None: ...
+    def gone(self) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
