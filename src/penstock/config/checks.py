@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from penstock.config.commands import PID, PORT, argv
-from penstock.config.faults import Fault, Findings, did_you_mean, listed
+from penstock.config.examination import Check
+from penstock.config.faults import Findings, did_you_mean, listed
 from penstock.config.plan import matrix, plan
 from penstock.config.positions import Node
+from penstock.config.routing_checks import peers, profiles, selectors
 from penstock.config.schema import ModelSettings, Settings
 from penstock.config.values import Residency
 
@@ -25,37 +26,6 @@ WITHOUT_EFFECT = {
 }
 _PORT_PLACES = frozenset({"cmd", "cmd_stop", "proxy", "env"})
 _VAR = re.compile(r"[a-zA-Z0-9.-]{1,32}")
-
-
-@dataclass(slots=True)
-class Check:
-    """One file under examination: what it says (`root`, with places) and what was understood (`settings`).
-
-    Where a value could not be understood it is missing from `settings` but not from `root`; so what is
-    said about presence is read from `root`, and no fault causes a second one.
-    """
-
-    settings: Settings
-    root: Node
-    findings: Findings
-
-    def fault(self, at: Node, found: str, expected: str, suggestion: str | None = None) -> None:
-        self.findings.faults.append(Fault(self.findings.file, at.mark, at.key, found, expected, suggestion))
-
-    def warn(self, at: Node, found: str, expected: str, suggestion: str | None = None) -> None:
-        self.findings.warnings.append(Fault(self.findings.file, at.mark, at.key, found, expected, suggestion))
-
-    def section(self, *path: str) -> Node:
-        """What is written at `path`; something empty where nothing is."""
-        node = self.root
-        for step in path:
-            node = node.members.get(step) or node.made({})
-        return node
-
-    def models(self) -> Iterator[tuple[Node, ModelSettings]]:
-        for name, node in self.section("models").members.items():
-            if name in self.settings.models:
-                yield node, self.settings.models[name]
 
 
 def examine(settings: Settings, root: Node, findings: Findings) -> None:
@@ -263,5 +233,6 @@ def _room(check: Check) -> None:
 
 
 _STEPS: tuple[Callable[[Check], None], ...] = (
-    _ways, _names, _groups, _matrix, _preload, _references, _commands, _late_macros, _ports, _priorities, _room,
+    _ways, _names, _groups, _matrix, _preload, _references, _commands, _late_macros, _ports, _priorities,
+    peers, selectors, profiles, _room,
 )  # fmt: skip

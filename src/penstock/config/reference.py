@@ -12,8 +12,10 @@ from typing import cast
 from pydantic import JsonValue
 
 from penstock.config.access import KeySettings
+from penstock.config.capabilities import CapabilitiesSettings
 from penstock.config.faults import listed
 from penstock.config.quantities import duration_text, size_text
+from penstock.config.routing import PeerSettings, ProfileSettings, SelectorSettings
 from penstock.config.schema import ModelSettings, Settings
 from penstock.config.sections import (
     BreakerSettings,
@@ -41,6 +43,10 @@ _CHAPTERS: tuple[tuple[str, type[Section]], ...] = (
     ("`models.NAME`", ModelSettings),
     ("`models.NAME.gguf`", GgufSettings),
     ("`models.NAME.limits`", TimeLimitsSettings),
+    ("`models.NAME.capabilities`", CapabilitiesSettings),
+    ("`profiles.NAME`", ProfileSettings),
+    ("`selectors.NAME`", SelectorSettings),
+    ("`peers.NAME`", PeerSettings),
     ("`breaker`", BreakerSettings),
     ("`devices.NAME`", DeviceSettings),
     ("`groups.NAME`", GroupSettings),
@@ -186,6 +192,7 @@ _KINDS = {
 _LINKED = {
     "Residency": "`memory`, `groups` or `matrix`",
     "LogLevel": "`debug`, `info`, `warn` or `error`",
+    "Strategy": "`pin`, `warm`, `spillover` or `failover`",
     "ClientKey": "`remove` or `forward`",
     "Role": "`none`, `viewer` or `admin`",
     "GgufSettings": "path, or mapping",

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from penstock.config.checks import EVERYTHING, uses_port
 from penstock.config.commands import PORT
+from penstock.config.names import known_names, peer_models
 from penstock.config.schema import ModelSettings, Settings
 from penstock.config.sections import GgufSettings, LimitsSettings, TimeLimitsSettings
 
@@ -21,7 +22,8 @@ _SHOWN = ("metadata",)
 def resolved(settings: Settings, folder: Path | None) -> Settings:
     """The settings as they are served. `folder`: where relative paths begin; None = they stay as they are."""
     ports = _ports(settings)
-    models = {name: _model(model, settings, ports.get(name), folder) for name, model in settings.models.items()}
+    whole = settings.models | peer_models(settings)
+    models = {name: _model(model, settings, ports.get(name), folder) for name, model in whole.items()}
     state_dir = _whole(settings.state_dir, folder) if settings.state_dir else None
     return settings.model_copy(update={"models": models, "preload": _preload(settings), "state_dir": state_dir})
 
@@ -90,5 +92,5 @@ def _preload(settings: Settings) -> tuple[str, ...]:
     launched = [name for name, model in settings.models.items() if model.upstream is None]
     if EVERYTHING in settings.preload:
         return tuple(launched)
-    owners = {alias: name for name, model in settings.models.items() for alias in model.aliases}
-    return tuple(dict.fromkeys(owners.get(name, name) for name in settings.preload))
+    owners = known_names(settings.models)
+    return tuple(dict.fromkeys(owners[name] for name in settings.preload))

@@ -12,6 +12,8 @@ from pydantic import Field, JsonValue, field_validator
 
 from penstock.config import values as v
 from penstock.config.access import KeySettings, checked
+from penstock.config.capabilities import CapabilitiesSettings
+from penstock.config.routing import PeerSettings, ProfileSettings, SelectorSettings
 from penstock.config.sections import (
     BreakerOrOff,
     BreakerSettings,
@@ -141,6 +143,9 @@ class ModelSettings(Section):
     client_key: ClientKey = Field(
         default=ClientKey.REMOVE, description="What becomes of the client's own key on the way to the `upstream`."
     )
+    capabilities: CapabilitiesSettings | None = Field(
+        default=None, description="What the model can do; shown with it in `/v1/models`."
+    )
     metadata: dict[str, JsonValue] = Field(
         default_factory=dict, description="Anything; shown with the model in `/v1/models`."
     )
@@ -177,6 +182,21 @@ class Settings(Section):
         description="Give `${PORT}` fixed values from here on, in order of the models' names. Default: free ports.",
     )
     models: dict[str, ModelSettings] = Field(default_factory=dict, description="The models, by name.")
+    profiles: dict[str, ProfileSettings] = Field(
+        default_factory=dict, description="What names mean while a profile is active, by name of the profile."
+    )
+    selectors: dict[str, SelectorSettings] = Field(
+        default_factory=dict, description="Names that stand for several models, one of which serves a call."
+    )
+    peers: dict[str, PeerSettings] = Field(
+        default_factory=dict, description="Other gateways whose models can be used here, by name."
+    )
+    include_aliases_in_list: v.Flag = Field(
+        default=False, description="Give aliases rows of their own in `/v1/models`."
+    )
+    meta_key: Literal["penstock", "llamaswap"] = Field(
+        default="penstock", description="Where `/v1/models` says what a row is: `meta.penstock`, or as llama-swap does."
+    )
     devices: dict[str, DeviceSettings] = Field(
         default_factory=dict, description="Memory to share out, by name of the device. Default: the host's memory."
     )

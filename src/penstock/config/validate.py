@@ -20,22 +20,25 @@ Location = tuple[int | str, ...]
 
 def understood(root: Node, findings: Findings) -> Settings | None:
     """The settings, less what does not fit, which is reported; None if nothing is left."""
+    cut: set[Location] = set()
     while True:
         try:
             return Settings.model_validate(root.plain())
         except ValidationError as error:
-            before = len(findings.faults)
-            locations = [_report(each, root, findings) for each in error.errors()]
+            locations = [_report(each, root, cut, findings) for each in error.errors()]
             # The rest is validated again, so that the checks across keys see it too.
-            if not all(locations) or len(findings.faults) == before:
+            if not all(locations) or cut.issuperset(locations):
                 return None
+            cut.update(locations)
             for location in locations:
                 root = _without(root, location)
 
 
-def _report(error: Any, root: Node, findings: Findings) -> Location:  # pydantic's ErrorDetails, as it comes
+def _report(error: Any, root: Node, cut: set[Location], findings: Findings) -> Location:  # pydantic's ErrorDetails
     """Report one error; returns where to cut, () = at the root."""
     location = _written(root, error["loc"])
+    if error["type"] == "missing" and tuple(error["loc"]) in cut:
+        return location  # it was there, and has its fault
     node = _at(root, location)
     is_secret = bool(_SECRET_KEYS & set(map(str, location))) or location == ("store", "url")
     found = described(node, is_secret=is_secret)
