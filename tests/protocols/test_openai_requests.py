@@ -169,7 +169,7 @@ def test_a_body_may_be_a_bytearray() -> None:
 def test_another_name_for_the_model_leaves_everything_else() -> None:
     facts = read(b'{ "caf\\u00e9" : 1.0 ,"model": "a", "b":[ ] }')
     CHAT.edit(HEAD, facts, Edits(model='b"\xe9'))
-    assert b"".join(facts.body) == '{"caf\\u00e9" : 1.0,"model": "b\\"\xe9","b":[ ]}'.encode()
+    assert b"".join(facts.body) == '{ "caf\\u00e9" : 1.0 ,"model": "b\\"\xe9", "b":[ ] }'.encode()
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
+from penstock.core.message import Body
+
 BYTES_PER_TOKEN = 4
 
 MEDIA_TOKENS = 1_000
@@ -51,7 +53,7 @@ _members = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _part = msgspec.json.Decoder(_Part).decode
 
 
-def prompt_tokens(body: bytes | bytearray) -> int:
+def prompt_tokens(body: Body) -> int:
     """About how many; of what is not as it should be, a quarter of its bytes."""
     if len(body) <= SMALL_BYTES:
         return len(body) // BYTES_PER_TOKEN

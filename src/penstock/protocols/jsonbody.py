@@ -1,15 +1,34 @@
-"""Reading and changing single members of a JSON body, so that every other member keeps its bytes."""
+"""Reading and changing single members of a JSON body, so that every other member keeps its bytes and its place.
+
+A body is one buffer as it came, or, once it is large or changed, pieces (`jsonpieces`). Whatever
+takes a body here takes both, and what is changed comes back as pieces. Large values are never copied.
+"""
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Mapping
 
 import msgspec
 
-from penstock.errors import AmbiguousBody, BadRequest, InvalidJson
+from penstock.core.dotted import Step, steps
+from penstock.core.message import Body, Edits
+from penstock.errors import AmbiguousBody
+from penstock.protocols.jsonpieces import Pieces, Source
+from penstock.protocols.jsontree import UNREADABLE, Tree, decode_failed
 
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+__all__ = [
+    "SMALL_BYTES",
+    "UNIQUE",
+    "UNREADABLE",
+    "append",
+    "change",
+    "check_unique",
+    "decode_failed",
+    "edit",
+    "opened",
+    "outline",
+]
 
 SMALL_BYTES = 64 * 1024
 
@@ -19,127 +38,89 @@ UNIQUE = ("model", "stream", "stream_options")
 _NAMES = tuple(f'"{member}"'.encode("ascii") for member in UNIQUE)
 _MODEL, _STREAM, _STREAM_OPTIONS = _NAMES
 _ESCAPED_LETTER = re.compile(rb"\\u00[567]")
-_NAME = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_SPACE = re.compile(rb"[ \t\r\n]*")
 
 
-class _Unclear(Exception):
-    """A member is there twice, so that where its first value ends is not known."""
+def opened(body: Body) -> Pieces:
+    """The body, ready to be read (see `outline`) and changed. A large one is looked through here, and only here.
 
-
-def check_unique(body: bytes | bytearray) -> None:
-    """Raise AmbiguousBody if the body names one of `UNIQUE` twice at its top level.
-
-    Looks closely only when a member could be there twice: by its plain spelling, or by an
-    escaped one (``"mod\\u0065l"``), which nobody honest writes. Of a large body that is quicker
-    than to search through all of it.
+    Raises AmbiguousBody if it names one of `UNIQUE` twice at its top level; of a large one also BadRequest.
+    A small one is looked into only if a member could be there twice: by its plain spelling, or by an escaped
+    one (``"mod\\u0065l"``), which nobody honest writes.
     """
+    if len(body) > SMALL_BYTES:
+        tree = _checked(body)
+        return tree.pieces()
+    if isinstance(body, memoryview):
+        body = bytes(body)
     count = body.count
     if (
-        len(body) > SMALL_BYTES
-        or count(_MODEL) > 1
+        count(_MODEL) > 1
         or count(_STREAM) > 1
         or count(_STREAM_OPTIONS) > 1
         or (b"\\u00" in body and _ESCAPED_LETTER.search(body))
     ):
-        _look_closely(body)
+        _checked(body)
+    return (body,)
 
 
-def change(body: bytes | bytearray, *, put: dict[str, bytes] | None = None, drop: tuple[str, ...] = ()) -> bytes:
-    """The body with members set to raw JSON or taken out; all others keep their bytes and their order."""
-    members = _decode(body)
-    missing = dict(put or {})
-    try:
-        spans = _spans(body, members)
-    except _Unclear:  # of two members of the same name the last one counts, as it does for engines
-        spans = []
-        body = msgspec.json.encode(members)
-        spans = _spans(body, members)
-    kept: list[bytes] = []
-    for name, start, value_start, end in spans:
-        if name in missing:
-            kept.append(bytes(body[start:value_start]) + missing.pop(name))
-        elif name not in drop:
-            kept.append(bytes(body[start:end]))
-    kept += [msgspec.json.encode(name) + b":" + value for name, value in missing.items()]
-    return b"{%b}" % b",".join(kept)
+def outline(pieces: Pieces) -> Body:
+    """A text with the members of the body, in which `null` stands for each large value.
+
+    Whatever has 4 KiB or less is there, and in a body of up to 64 KiB everything is.
+    """
+    return Source.of(pieces).text
 
 
-def append(body: bytes | bytearray, member: bytes) -> bytes:
+def check_unique(body: Body) -> None:
+    """Raise AmbiguousBody if the body names one of `UNIQUE` twice; of a large one also BadRequest."""
+    opened(body)
+
+
+def change(body: Body | Pieces, *, put: Mapping[str, bytes] | None = None, drop: tuple[str, ...] = ()) -> Pieces:
+    """The body with members at its top set to raw JSON or taken out. Raises BadRequest."""
+    tree = Tree(_pieces(body))
+    for name in drop:
+        tree.top.drop((Step(name, None),))
+    for name, raw in (put or {}).items():
+        tree.top.put((Step(name, None),), raw)
+    return tree.pieces()
+
+
+def append(body: Body | Pieces, member: bytes) -> Pieces:
     """The body with one more member (``b'"name":value'``) at its end; nothing else is touched.
 
     Only for a body that is known to be a JSON object with at least one member.
     """
-    end = body.rindex(b"}")
-    return b"".join((body[:end], b",", member, body[end:]))
+    *before, last = _pieces(body)
+    if isinstance(last, memoryview):  # a large body that was not opened
+        (last, *more), before = Tree((last,)).pieces(), []
+        *before, last = last, *more
+    assert not isinstance(last, memoryview), "the last piece holds the closing brace"
+    end = last.rindex(b"}")
+    return (*before, b"".join((last[:end], b",", member, last[end:])))
 
 
-def decode_failed(exc: Exception, body: bytes | bytearray) -> BadRequest:
-    """Say where a body is wrong: not JSON at all, or a member of the wrong type."""
-    if isinstance(exc, msgspec.ValidationError):
-        return BadRequest(reason=str(exc).replace(" - at `$.", " in `").replace(" - at `$`", ""))
-    if isinstance(exc, RecursionError):
-        return InvalidJson(reason="it is nested too deeply")
-    return InvalidJson(reason="it is empty" if not body.strip() else str(exc))
+def edit(body: Body | Pieces, edits: Edits) -> Pieces:
+    """The body with what the configuration wants changed: first taken out, then set (`core.dotted` says how a
+    path is read), in their order; the model last. Raises BadRequest."""
+    tree = Tree(_pieces(body))
+    for path in edits.drop:
+        tree.top.drop(steps(path))
+    for path, raw in edits.put.items():
+        tree.top.put(steps(path), raw)
+    if edits.model is not None:
+        tree.top.put((Step("model", None),), msgspec.json.encode(edits.model))
+    return tree.pieces()
 
 
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises over JSON that it cannot read."""
+def _pieces(body: Body | Pieces) -> Pieces:
+    return body if isinstance(body, tuple) else (body,)
 
 
-def _decode(body: bytes | bytearray) -> dict[str, msgspec.Raw]:
-    try:
-        return _members(body)
-    except UNREADABLE as exc:
-        raise decode_failed(exc, body) from exc
-
-
-def _spans(body: bytes | bytearray, members: dict[str, msgspec.Raw]) -> list[tuple[str, int, int, int]]:
-    """Of each top-level member, in their order: name, and where it begins, its value begins, and it ends.
-
-    msgspec knows the values and not where they are; but they follow one another, and each is as long as it is.
-    """
-    spans: list[tuple[str, int, int, int]] = []
-    at = _skip(body, body.index(b"{") + 1)
-    while body[at : at + 1] == b'"':
-        quoted = _NAME.match(body, at)
-        assert quoted is not None, "msgspec has read it"
-        name = json.loads(quoted.group())
-        value_at = _skip(body, _skip(body, quoted.end()) + 1)
-        value = memoryview(members[name])
-        if not body.startswith(value, value_at):
-            raise _Unclear(name)
-        end = value_at + len(value)
-        spans.append((name, at, value_at, end))
-        at = _skip(body, _skip(body, end) + 1)
-    return spans
-
-
-def _skip(body: bytes | bytearray, at: int) -> int:
-    space = _SPACE.match(body, at)
-    return at if space is None else space.end()
-
-
-def _look_closely(body: bytes | bytearray) -> None:
-    members = _decode(body)
-    try:
-        names = [span[0] for span in _spans(body, members)]
-    except _Unclear:
-        names = _names_one_by_one(body)
+def _checked(body: Body) -> Tree:
+    tree = Tree((body,))
+    names = tree.names
     for member in UNIQUE:
         if names.count(member) > 1:
             raise AmbiguousBody(member=member)
-
-
-def _names_one_by_one(body: bytes | bytearray) -> list[str]:
-    pairs: list[tuple[str, object]] = []
-
-    def keep_last(found: list[tuple[str, object]]) -> None:
-        nonlocal pairs
-        pairs = found  # objects close from the inside out, so the top level is the last one
-
-    try:
-        json.loads(body, object_pairs_hook=keep_last)
-    except (ValueError, RecursionError) as exc:
-        raise InvalidJson(reason=str(exc)) from exc
-    return [name for name, _ in pairs]
+    return tree

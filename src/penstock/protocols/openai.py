@@ -55,31 +55,27 @@ class OpenAI:
     can_stream: bool
 
     def read(self, head: Head, body: Body) -> CallFacts:
-        assert not isinstance(body, memoryview)
+        pieces = jsonbody.opened(body)
         try:
-            peek = _peek(body)
+            peek = _peek(jsonbody.outline(pieces))
         except jsonbody.UNREADABLE as exc:
             raise jsonbody.decode_failed(exc, body) from exc
         model = peek.model
         if not model or len(model) > MAX_NAME_CHARACTERS or not model.isprintable():
             raise MissingModel
-        jsonbody.check_unique(body)
         is_stream = self.can_stream and peek.stream is True
-        facts = CallFacts(model, (body,), head.query, is_stream, prompt_tokens=prompt_tokens(body))
+        facts = CallFacts(model, pieces, head.query, is_stream, prompt_tokens=prompt_tokens(body))
         if peek.metadata is not _ABSENT:
             self._take_workload(facts, peek.metadata)
         if peek.priority is not _ABSENT:
             facts.priority = _integer(bytes(peek.priority))
-            facts.body = (jsonbody.change(_whole(facts), drop=("priority",)),)
+            facts.body = jsonbody.change(facts.body, drop=("priority",))
         if is_stream:
             self._ask_for_usage(facts, peek.stream_options)
         return facts
 
     def edit(self, head: Head, facts: CallFacts, edits: Edits) -> None:
-        put = dict(edits.put)
-        if edits.model is not None:
-            put["model"] = msgspec.json.encode(edits.model)
-        facts.body = (jsonbody.change(_whole(facts), put=put, drop=edits.drop),)
+        facts.body = jsonbody.edit(facts.body, edits)
 
     def meter(self, facts: CallFacts, content_type: bytes) -> Meter:
         if content_type.startswith(b"text/event-stream"):
@@ -104,11 +100,10 @@ class OpenAI:
         """Have the engine count, also where the caller did not ask; the extra chunk is taken out again."""
         if options is msgspec.UNSET:
             facts.hides_usage_chunk = True
-            facts.body = (jsonbody.append(_whole(facts), b'"stream_options":{"include_usage":true}'),)
+            facts.body = jsonbody.append(facts.body, b'"stream_options":{"include_usage":true}')
         elif options is None or not options.include_usage:
             facts.hides_usage_chunk = True
-            asked = jsonbody.change(_member(_whole(facts), "stream_options"), put={"include_usage": b"true"})
-            facts.body = (jsonbody.change(_whole(facts), put={"stream_options": asked}),)
+            facts.body = jsonbody.edit(facts.body, Edits(put={"stream_options.include_usage": b"true"}))
 
     def _take_workload(self, facts: CallFacts, metadata: msgspec.Raw) -> None:
         raw = bytes(metadata)
@@ -120,19 +115,7 @@ class OpenAI:
             return
         if workload and len(workload) <= MAX_LABEL_CHARACTERS and workload.isprintable():
             facts.workload = workload
-        facts.body = (jsonbody.change(_whole(facts), put={"metadata": jsonbody.change(raw, drop=("workload",))}),)
-
-
-def _whole(facts: CallFacts) -> bytes | bytearray:
-    (body,) = facts.body
-    assert not isinstance(body, memoryview)
-    return body
-
-
-def _member(body: bytes | bytearray, name: str) -> bytes:
-    """The raw object that a member is; null counts as an empty one."""
-    raw = bytes(msgspec.json.decode(body, type=dict[str, msgspec.Raw])[name])
-    return b"{}" if raw == b"null" else raw
+        facts.body = jsonbody.edit(facts.body, Edits(drop=("metadata.workload",)))
 
 
 def _integer(raw: bytes) -> int | None:
