@@ -13,6 +13,7 @@ from urllib.parse import quote
 import typer
 
 from penstock import __version__
+from penstock.cli import keys
 
 if TYPE_CHECKING:
     from penstock.cli.client import GatewayClient
@@ -25,6 +26,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(keys.app, name="keys")
 
 Url = Annotated[str, typer.Option(envvar="PENSTOCK_URL", help="Where the gateway answers.")]
 Key = Annotated[str | None, typer.Option(envvar="PENSTOCK_KEY", help="A key of the gateway.")]

@@ -89,8 +89,15 @@ def _quota(counted: str, limit: object, per: object) -> Quota:
 
 
 def quota_text(quota: Quota) -> str:
-    """As it is written: "100 requests per 1m"."""
-    return f"{quota.limit} {quota.counted.value} per {duration_text(float(quota.per_s))}"
+    """As it is written: "100 requests per 1m", "1M tokens per 1d"."""
+    return f"{_amount_text(quota.limit)} {quota.counted.value} per {duration_text(float(quota.per_s))}"
+
+
+def _amount_text(amount: int) -> str:
+    for unit in ("g", "m", "k"):
+        if amount % _TIMES[unit] == 0:
+            return f"{amount // _TIMES[unit]}{unit.upper() if unit != 'k' else unit}"
+    return str(amount)
 
 
 def _quotas(value: object) -> tuple[Quota, ...]:
