@@ -9,6 +9,7 @@ import pytest
 from penstock.core.accounts import Accounts
 from penstock.core.actions import Refuse
 from penstock.core.commands import Load, Pause, Pin, SetPriority
+from penstock.core.demand import Demand
 from penstock.core.explain import WaitReason
 from penstock.core.lines import Queue, Room
 from penstock.core.model import Model, Pool, Priority
@@ -168,12 +169,12 @@ def test_who_does_not_wait_is_told_so() -> None:
 
 
 def test_an_arrival_counts_less_the_longer_ago_it_was() -> None:
-    queue = Queue(Model("a"), 10.0)
-    queue.saw_arrival(HIGH, 0.0, 100.0)
-    assert queue.demand(HIGH, 0.0, 100.0) == 0.01
-    assert queue.demand(HIGH, 100.0, 100.0) == pytest.approx(0.01 / math.e)
-    queue.saw_arrival(HIGH, 100.0, 100.0)
-    assert queue.demand(HIGH, 100.0, 100.0) == pytest.approx(0.01 / math.e + 0.01)
+    demand = Demand()
+    demand.saw(HIGH, 0.0, 100.0)
+    assert demand.rate(HIGH, 0.0, 100.0) == 0.01
+    assert demand.rate(HIGH, 100.0, 100.0) == pytest.approx(0.01 / math.e)
+    demand.saw(HIGH, 100.0, 100.0)
+    assert demand.rate(HIGH, 100.0, 100.0) == pytest.approx(0.01 / math.e + 0.01)
 
 
 def test_a_kept_share_stays_with_who_is_due_first() -> None:

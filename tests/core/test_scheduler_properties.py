@@ -32,7 +32,8 @@ from penstock.core.commands import (
 )
 from penstock.core.groups import Group, GroupResidency
 from penstock.core.memory import MemoryResidency
-from penstock.core.model import Device, Model, Phase, Pool, Priority, Ticket
+from penstock.core.model import Choice, Device, Model, Phase, Pool, Priority, Strategy, Ticket
+from penstock.core.plan import KeyTerms
 from penstock.core.scheduler import Plan, Policy, Scheduler, WaitReason
 
 POLICY = Policy(
@@ -54,13 +55,26 @@ MODELS = (
     Model("up", None, is_launched=False, pool="p", cost=0.1),
     Model("far", 1, is_launched=False),
 )
-MEMORY = Plan(MODELS, MemoryResidency(DEVICES, MODELS), POOLS, POLICY)
+TERMS: tuple[dict[str, KeyTerms], ...] = (
+    {"x": KeyTerms(1.0, 1), "y": KeyTerms(3.0, 2)},
+    {"x": KeyTerms(0.5, 2), "z": KeyTerms(2.0, 1)},
+    {},
+)
+MEMORY = Plan(MODELS, MemoryResidency(DEVICES, MODELS), POOLS, POLICY, TERMS[0])
 GROUPS = (Group("free", frozenset("ab"), swap=False, exclusive=False), Group("stay", frozenset("c"), persistent=True))
 PLANS = (
     MEMORY,
     replace(MEMORY, max_resident=2, policy=replace(POLICY, parallel_loads=1, cancel_loads=False)),
     replace(MEMORY, residency=GroupResidency(GROUPS), max_resident=3),
-    replace(MEMORY, residency=GroupResidency(), policy=replace(POLICY, hold=1.0, hold_high=0.5, start_attempts=1)),
+    replace(
+        MEMORY, residency=GroupResidency(), keys={}, policy=replace(POLICY, hold=1.0, hold_high=0.5, start_attempts=1)
+    ),
+)
+CHOICES = st.builds(
+    Choice,
+    st.sampled_from(Strategy),
+    st.lists(st.sampled_from((*(model.name for model in MODELS), "nobody")), min_size=1, max_size=4).map(tuple),
+    st.integers(1, 2),
 )
 ENDS = ("well", "well", "well", "badly", "finally", "died")
 NAMES = tuple(model.name for model in MODELS)
@@ -128,6 +142,9 @@ class World(RuleBasedStateMachine):
         self.told[ticket_id] = "admitted"
         ticket = self.open[ticket_id]
         assert replica_id == ticket.model
+        assert ticket.deadline_s is None or self.now_s < ticket.deadline_s
+        limit = self.sched.plan.keys.get(ticket.key, KeyTerms()).max_concurrent
+        assert limit is None or sum(self.open[other].key == ticket.key for other in self.began) < limit
         replica = self.sched.replicas[replica_id]
         assert not replica.model.is_launched or self.going[replica_id][0] == "ready"
         line = self.lines[ticket.model, ticket.priority, ticket.key]
@@ -171,14 +188,23 @@ class World(RuleBasedStateMachine):
         key=st.sampled_from("xyz"),
         priority=st.sampled_from(Priority),
         tokens=st.sampled_from((0, 0, 150, 5000)),
+        limit_s=st.sampled_from((None, None, None, 0.0, 2.0, 10.0, 60.0)),
+        choice=st.none() | st.none() | CHOICES,
     )
-    def arrive(self, dt_s: float, model: str, key: str, priority: Priority, tokens: int) -> None:
+    def arrive(
+        self, dt_s: float, model: str, key: str, priority: Priority, tokens: int, limit_s: float | None,
+        choice: Choice | None,
+    ) -> None:  # fmt: skip
         self.pass_time(dt_s)
         self.count += 1
-        ticket = Ticket(f"t{self.count}", model, key, self.now_s, priority, tokens)
-        self.open[ticket.id] = ticket
-        self.lines.setdefault((model, priority, key), []).append(ticket.id)
-        self.do(self.sched.arrive(ticket, self.now_s))
+        deadline_s = None if limit_s is None else self.now_s + limit_s
+        ticket = Ticket(f"t{self.count}", model, key, self.now_s, priority, tokens, deadline_s, choice)
+        actions = self.sched.arrive(ticket, self.now_s)
+        chosen = self.sched.model_of(ticket.id) or model
+        assert choice is None or ticket.id not in self.sched._room.entries or chosen in choice.models
+        self.open[ticket.id] = replace(ticket, model=chosen)
+        self.lines.setdefault((chosen, priority, key), []).append(ticket.id)
+        self.do(actions)
         assert self.sched.arrive(ticket, self.now_s) == [] or ticket.id not in self.open
 
     @precondition(lambda self: self.open)
@@ -227,9 +253,10 @@ class World(RuleBasedStateMachine):
         generation = self.going[name][1]
         self.going[name] = ("gone", generation)
         running = set(self.sched.replicas[name].running)
-        self.do(self.sched.replica_gone(name, generation, self.now_s, reason="killed"))
         for ticket_id in running:
             self.forget(ticket_id)
+        self.do(self.sched.replica_gone(name, generation, self.now_s, reason="killed"))
+        for ticket_id in running:
             assert self.sched.leave(ticket_id, self.now_s) == []  # the late word of a call is harmless
 
     @rule(
@@ -262,6 +289,10 @@ class World(RuleBasedStateMachine):
             line = self.lines.setdefault((ticket.model, priority, ticket.key), [])
             line[1:] = sorted([*line[1:], ticket_id], key=number) if line else [ticket_id]
         self.do(self.sched.command(SetPriority(ticket_id, priority), self.now_s))
+
+    @rule(keys=st.sampled_from(TERMS))
+    def terms_change(self, keys: dict[str, KeyTerms]) -> None:
+        self.do(self.sched.set_keys(keys, self.now_s))
 
     @rule(device=st.sampled_from(DEVICES), used=st.sampled_from((0.0, 0.0, 0.4, 0.7, 1.0)))
     def memory_is_read(self, device: Device, used: float) -> None:
@@ -306,9 +337,10 @@ class World(RuleBasedStateMachine):
         assert self.sched.waiting_count() == len(waiting)
         for name, queue in self.sched._room.queues.items():
             own = [entry for entry in self.sched._room.entries.values() if entry.queue is queue]
-            assert queue.count == sum(queue.counts) == len(own) == self.sched.waiting_count(name)
-            assert abs(queue.weight - sum(POLICY.weight[entry.ticket.priority] for entry in own)) < 1e-6
-            assert abs(queue.work_s - sum(entry.estimate_s for entry in own)) < 1e-6
+            assert queue.count == len(own) == self.sched.waiting_count(name)
+            here = [entry for entry in own if not queue.lines[entry.ticket.priority, entry.ticket.key].is_away]
+            assert queue.counts == [sum(entry.ticket.priority is each for entry in here) for each in Priority]
+            assert abs(queue.work_s - sum(entry.estimate_s for entry in here)) < 1e-6
             for line in queue.lines.values():
                 assert line.entries[0].is_waiting
                 assert line.gone == sum(not entry.is_waiting for entry in line.entries)
@@ -321,6 +353,15 @@ class World(RuleBasedStateMachine):
         for queue in self.sched._room.queues.values():
             for entry in queue.heads():
                 assert self.sched._desk.obstacle(entry) is not None
+            for entry in (line.entries[0] for line in queue.lines.values()):
+                assert not entry.is_shut or self.sched._desk._caps.obstacle(entry) is not None
+                assert entry.is_shut or entry.ticket.key not in self.sched._room.capped
+
+    @invariant()
+    def nobody_waits_beyond_its_deadline(self) -> None:
+        waiting = (ticket.deadline_s for ticket in self.sched.waiting() if ticket.deadline_s is not None)
+        soonest_s = min(waiting, default=math.inf)
+        assert self.now_s < soonest_s >= self.wake_s
 
     @invariant()
     def it_is_never_stuck(self) -> None:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from penstock.core.actions import Admit
 from penstock.core.budget import Budget, share_of
+from penstock.core.caps import Caps
 from penstock.core.explain import Obstacle, WaitReason
 from penstock.core.lines import Entry, Queue, Room
 from penstock.core.model import Pool, Replica, Ticket
-from penstock.core.plan import EPSILON, Plan
+from penstock.core.plan import EPSILON, KeyTerms, Plan
 from penstock.errors import QueueFull
 
 
@@ -35,9 +36,10 @@ class Desk:
         self._plan, self._room, self._replicas = plan, room, replicas
         self._paused = paused  # models for which nobody is admitted
         self._budgets: dict[str | None, Budget] = {}
+        self._caps = Caps(room)
         self._arrivals = 0
 
-    def adopt(self, plan: Plan) -> None:
+    def adopt(self, plan: Plan, now_s: float) -> None:
         """Another plan: what runs is charged to the pools as they are now, what waits is priced anew."""
         self._plan = plan
         self._budgets = {pool.name: Budget(pool) for pool in plan.pools}
@@ -45,12 +47,19 @@ class Desk:
             self._take(entry)
         for entry in self._room.entries.values():
             entry.share = self._share(entry.queue, entry.ticket)
+        self.adopt_keys(plan.keys, now_s)
         self._room.reprice()
+
+    def adopt_keys(self, keys: Mapping[str, KeyTerms], now_s: float) -> None:
+        """Other terms for keys: they hold for what starts from now on."""
+        for accounts in self._room.accounts.values():
+            accounts.adopt(keys)
+        self._caps.adopt(keys, self.running.values(), now_s)
 
     def enter(self, ticket: Ticket, queue: Queue, now_s: float) -> Entry:
         """Take note of a call; it neither waits nor runs yet."""
         self._arrivals += 1
-        queue.saw_arrival(ticket.priority, now_s, self._plan.policy.demand_memory_s)
+        queue.demand.saw(ticket.priority, now_s, self._plan.policy.demand_memory_s)
         account = self._room.accounts[ticket.priority].join(ticket.key)
         share, estimate_s = self._share(queue, ticket), self._room.service_s(queue)
         return Entry(ticket, self._arrivals, queue, share, estimate_s, account)
@@ -60,6 +69,8 @@ class Desk:
         name = entry.queue.model.name
         if name in self._paused:
             return Obstacle(WaitReason.PAUSED)
+        if (at_cap := self._caps.obstacle(entry)) is not None:
+            return at_cap
         if not self._replicas[name].has_free_slot:
             return Obstacle(WaitReason.MODEL_CAP)
         budget = self._budgets.get(entry.queue.model.pool)
@@ -68,10 +79,11 @@ class Desk:
     def begin(self, entry: Entry, now_s: float) -> Admit:
         ticket, replica = entry.ticket, self._replicas[entry.ticket.model]
         entry.is_waiting, entry.started_s, entry.replica = False, now_s, replica
-        entry.account.served_s += entry.estimate_s * entry.share
+        entry.account.charge(entry.estimate_s * entry.share)
         self.running[ticket.id] = entry
         replica.running.add(ticket.id)
         self._take(entry)
+        self._caps.began(entry, now_s)
         return Admit(ticket.id, replica.id)
 
     def end(self, entry: Entry, now_s: float, busy_s: float | None, *, is_typical: bool) -> None:
@@ -82,13 +94,14 @@ class Desk:
         took_s = now_s - entry.started_s if busy_s is None else busy_s
         if is_typical:
             self._room.learn_service(entry.queue, took_s)
-        entry.account.served_s += (took_s - entry.estimate_s) * entry.share  # what was charged was a guess
+        entry.account.charge((took_s - entry.estimate_s) * entry.share)  # what was charged was a guess
         self._room.accounts[ticket.priority].part(ticket.key, entry.account)
         replica.running.discard(ticket.id)
         if not replica.running:
             replica.idle_since_s = now_s
         if (budget := self._budgets.get(entry.queue.model.pool)) is not None:
             budget.give_back(entry)
+        self._caps.ended(entry, now_s)
 
     def drop(self, entry: Entry, now_s: float) -> None:
         """The call waits no more."""
@@ -123,11 +136,27 @@ class Desk:
             return QueueFull(room="the gateway", limit=everywhere, retry_after_s=retry_after_s)
         return None
 
+    def lapse(self, now_s: float) -> None:
+        """What was kept for somebody, or from somebody, holds for one round of decisions."""
+        self._caps.lapse(now_s)
+        for pool in self._budgets.values():
+            pool.lapse()
+
     def admit(self, now_s: float) -> Iterator[Admit]:
         """Start whatever can start; whoever its pool has blocked too long has its share reserved."""
         self.wake_s = math.inf
-        for pool in self._budgets.values():
-            pool.lapse()
+        yield from self._admit(now_s)
+        while self._keeps_in_vain():
+            yield from self._admit(now_s)
+
+    def _keeps_in_vain(self) -> bool:
+        """A share is kept for one whose key has come to its cap since: nobody need have stood back for it."""
+        shut = [pool for pool in self._budgets.values() if pool.reservation and pool.reservation.entry.is_shut]
+        for pool in shut:
+            pool.reservation = None
+        return bool(shut)
+
+    def _admit(self, now_s: float) -> Iterator[Admit]:
         able = [
             (entry.due_s, entry.seq, entry)
             for name, queue in self._room.queues.items()
@@ -139,17 +168,27 @@ class Desk:
             _, _, entry = heapq.heappop(able)
             if not entry.is_waiting or not self._replicas[entry.ticket.model].has_free_slot:
                 continue
+            if entry.is_shut or self._caps.obstacle(entry) is not None:
+                if not entry.is_shut:
+                    self._caps.stand_back(entry)
+                self._offer(able, entry)
+                continue
             budget = self._budgets.get(entry.queue.model.pool)
             obstacle = budget.obstacle(entry) if budget is not None else None
             if obstacle is None:
                 self._room.remove(entry, now_s)
                 yield self.begin(entry, now_s)
-                for follower in entry.queue.followers(entry):
-                    heapq.heappush(able, (follower.due_s, follower.seq, follower))
+                self._offer(able, entry)
             elif budget is None or budget.reservation is not None:
                 continue
             elif self._is_blocked_too_long(entry, now_s):
                 budget.reserve(entry)
+
+    @staticmethod
+    def _offer(able: list[tuple[float, int, Entry]], gone: Entry) -> None:
+        """Let those be looked at who stood behind it."""
+        for follower in gone.queue.followers(gone):
+            heapq.heappush(able, (follower.due_s, follower.seq, follower))
 
     def _is_blocked_too_long(self, entry: Entry, now_s: float) -> bool:
         entry.blocked_s = min(entry.blocked_s, now_s)

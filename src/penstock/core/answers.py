@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from penstock.core.admission import Desk
 from penstock.core.explain import NOT_WAITING, OUTSIDE_THE_BOUND, Obstacle, Wait, WaitReason, estimate_s, obstacle_of
-from penstock.core.lines import Entry, Room
+from penstock.core.lines import Entry, Queue, Room
 from penstock.core.model import Replica
 from penstock.core.order import place
 from penstock.core.promise import Promise
@@ -31,16 +31,24 @@ class Answers:
         if why.reason in OUTSIDE_THE_BOUND:
             return Wait(why.reason, why.wait_for, why.wait_until_s, position)
         expected_s = estimate_s(replica, queue.load_s, self._room.service_s(queue), position, why.wait_until_s, now_s)
-        bound_s = max(0.0, self._promise.bound_s(queue.first_before(entry), behind, lost_s) - now_s)
+        bound_s = max(0.0, self._promise.bound_s(_first_before(entry), behind, lost_s) - now_s)
         return Wait(why.reason, why.wait_for, why.wait_until_s, position, expected_s, bound_s)
 
     def reasons(self) -> dict[str, WaitReason]:
         """For each model that somebody waits for: why the one who is due first does."""
-        queues = ((name, queue) for name, queue in self._room.queues.items() if queue.count)
-        return {name: self.why(min(queue.heads(), key=lambda entry: entry.due_s)).reason for name, queue in queues}
+        return {name: self._reason(queue) for name, queue in self._room.queues.items() if queue.count}
+
+    def _reason(self, queue: Queue) -> WaitReason:
+        firsts = queue.heads() or [line.entries[0] for line in queue.lines.values()]
+        return self.why(min(firsts, key=lambda entry: entry.due_s)).reason
 
     def why(self, entry: Entry) -> Obstacle:
         """What keeps the first of its line waiting."""
-        name, first = entry.ticket.model, entry.queue.first_before(entry)
+        name, first = entry.ticket.model, _first_before(entry)
         at_swap, at_desk = self._swaps.obstacles.get(name), self._desk.obstacle(first)
         return obstacle_of(self._replicas[name], first.queue.load_s, at_desk, at_swap)
+
+
+def _first_before(entry: Entry) -> Entry:
+    """The first of the line that it waits in."""
+    return entry.queue.lines[entry.ticket.priority, entry.ticket.key].entries[0]

@@ -53,7 +53,7 @@ class Wait:
 NOT_WAITING = Wait(WaitReason.NONE, estimate_s=0.0, bound_s=0.0)
 
 
-OUTSIDE_THE_BOUND = frozenset({WaitReason.MEMORY, WaitReason.PAUSED})
+OUTSIDE_THE_BOUND = frozenset({WaitReason.MEMORY, WaitReason.PAUSED, WaitReason.KEY_CAP})
 """While one of these lasts there is neither an estimate nor a bound."""
 
 
@@ -77,7 +77,7 @@ def estimate_s(
 def obstacle_of(replica: Replica, load_s: float, at_desk: Obstacle | None, at_swap: Obstacle | None) -> Obstacle:
     """Why a call of the replica's model does not run: its phase says where to look."""
     phase = replica.phase
-    if at_desk is not None and at_desk.reason is WaitReason.PAUSED:
+    if at_desk is not None and at_desk.reason in (WaitReason.PAUSED, WaitReason.KEY_CAP):
         return at_desk
     if phase is Phase.READY:
         return at_desk or Obstacle(WaitReason.MODEL_CAP)

@@ -10,14 +10,14 @@ import math
 from collections.abc import Iterator
 
 from penstock.core.actions import Action, Cancel, Start, Stop
+from penstock.core.explain import OUTSIDE_THE_BOUND
 from penstock.core.lines import Queue, Room
 from penstock.core.model import Model, Phase, Replica
 from penstock.core.plan import EPSILON, Plan
-from penstock.core.swaps import Swaps, Wishes
+from penstock.core.swaps import COMING, Swaps, Wishes
 from penstock.errors import StartFailed
 
 IN_USE = (Phase.READY, Phase.DRAINING)
-COMING = (Phase.STARTING, Phase.WAKING)
 RESTING = (Phase.BACKOFF, Phase.FAILED)
 NOT_LOADED = (Phase.STOPPED, Phase.STOPPING, *RESTING)
 LOADS_TO_TRUST = 2
@@ -110,11 +110,19 @@ class Fleet:
             replica.move(Phase.STOPPED, now_s)
 
     def is_held_up(self, now_s: float) -> bool:
-        """Is time passing that no promise covers: a stop, a back-off, a load that takes longer than expected?"""
-        return any(
-            replica.phase in (Phase.STOPPING, Phase.BACKOFF)
-            or (replica.phase in COMING and now_s > replica.since_s + self._room.queues[replica.id].load_s)
-            for replica in self._replicas.values()
+        """Is time passing that no promise covers?
+
+        By a pause, the memory of others, a stop, a back-off, a load that takes longer than expected.
+        """
+        is_outside = any(obstacle.reason in OUTSIDE_THE_BOUND for obstacle in self._swaps.obstacles.values())
+        return (
+            is_outside
+            or bool(self._wishes.paused)
+            or any(
+                replica.phase in (Phase.STOPPING, Phase.BACKOFF)
+                or (replica.phase in COMING and now_s > replica.since_s + self._room.queues[replica.id].load_s)
+                for replica in self._replicas.values()
+            )
         )
 
     def settle(self, now_s: float) -> Iterator[Action]:

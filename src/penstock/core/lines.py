@@ -15,10 +15,11 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from penstock.core.accounts import Account, Accounts
+from penstock.core.demand import Demand
 from penstock.core.model import Model, Priority, Replica, Ticket
 from penstock.core.plan import Policy
 
@@ -40,6 +41,7 @@ class Entry:
     bound_base_s: float = math.inf
     blocked_s: float = math.inf  # since when its pool has refused it
     is_waiting: bool = True
+    is_shut: bool = False  # a first that is not to be looked at, for its key's sake (caps.py)
     started_s: float = 0.0
     replica: Replica | None = None
     reservation: object = None  # the other's reservation that it slipped past, if any
@@ -53,6 +55,8 @@ class Entry:
 class Line:
     entries: deque[Entry] = field(default_factory=deque)  # the first one waits; others may have gone
     gone: int = 0
+    work_s: float = 0.0  # estimated, of those who wait
+    is_away: bool = False  # they do not count as work of their model: their key is at its cap, and runs elsewhere
 
     def waiting(self) -> Iterator[Entry]:
         return (entry for entry in self.entries if entry.is_waiting)
@@ -73,12 +77,11 @@ class Queue:
     load_s: float
     service_s: float | None = None  # None: nothing measured yet
     count: int = 0
-    counts: list[int] = field(default_factory=lambda: [0, 0, 0])  # by class
-    weight: float = 0.0  # of all that waits
-    work_s: float = 0.0  # estimated, of all that waits, one after the other
+    counts: list[int] = field(default_factory=lambda: [0, 0, 0])  # by class, without those who are away
+    work_s: float = 0.0  # estimated, of the same, one after the other
     lines: dict[tuple[Priority, str], Line] = field(default_factory=dict)
     firsts: dict[tuple[Priority, float], list[tuple[float, int, Entry]]] = field(default_factory=dict)
-    rates: list[tuple[float, float]] = field(default_factory=lambda: [(0.0, 0.0)] * 3)  # arrivals per second, as of
+    demand: Demand = field(default_factory=Demand)
 
     def heads(self) -> list[Entry]:
         """The earliest due of every (class, share): if it cannot start, no later one of its kind can."""
@@ -86,7 +89,7 @@ class Queue:
 
     def first_of(self, kind: tuple[Priority, float]) -> Entry | None:
         heap = self.firsts[kind]
-        while heap and not heap[0][2].is_waiting:
+        while heap and (heap[0][2].is_shut or not heap[0][2].is_waiting):
             heapq.heappop(heap)
         return heap[0][2] if heap else None
 
@@ -94,11 +97,7 @@ class Queue:
         """Those who may have become the first of their line or of their kind now that the entry has gone."""
         line = self.lines.get((entry.ticket.priority, entry.ticket.key))
         of_its_kind = self.first_of((entry.ticket.priority, entry.share))
-        return [other for other in (of_its_kind, line.entries[0] if line else None) if other is not None]
-
-    def first_before(self, entry: Entry) -> Entry:
-        """The first of the line that the entry waits in."""
-        return self.lines[entry.ticket.priority, entry.ticket.key].entries[0]
+        return [other for other in (of_its_kind, line.entries[0] if line else None) if other and not other.is_shut]
 
     def first_due_s(self) -> float:
         return min([entry.due_s for entry in self.heads()], default=math.inf)
@@ -108,13 +107,14 @@ class Queue:
         high, normal, low = self.counts
         return 0 if high else 1 if normal else 2 if low else 3
 
-    def saw_arrival(self, priority: Priority, now_s: float, memory_s: float) -> None:
-        self.rates[priority] = (self.demand(priority, now_s, memory_s) + 1.0 / memory_s, now_s)
+    @property
+    def at_hand(self) -> int:
+        """Calls that count as work."""
+        return sum(self.counts)
 
-    def demand(self, priority: int, now_s: float, memory_s: float) -> float:
-        """Arrivals per second of a class, the past counting less the longer ago."""
-        rate, at_s = self.rates[priority]
-        return rate * math.exp((at_s - now_s) / memory_s) if rate else 0.0
+    def weight(self, weights: Sequence[float]) -> float:
+        """What its work counts in sum. weights: of a call, by class."""
+        return sum([calls * weight for calls, weight in zip(self.counts, weights, strict=True)])
 
     def backlog_s(self) -> float:
         """How long all that waits would take with every slot busy."""
@@ -132,22 +132,23 @@ class Room:
         self.lines = 0
         self.peak_lines = 0  # the most lines at once since the room was last empty
         self.any_service_s = policy.estimate_s  # over all models
+        self.capped: dict[str, Collection[str]] = {}  # keys that may run no more now -> the models they run on
+        self.urgent: set[str] = set()  # models for which room is made because a call is due, until they are ready
         self.lost_s = 0.0  # time outside the policy's promise so far: failed loads, slow stops, pauses
 
     def add(self, entry: Entry, now_s: float) -> None:
         ticket, queue = entry.ticket, entry.queue
         self.entries[ticket.id] = entry
         queue.count += 1
-        queue.counts[ticket.priority] += 1
-        queue.weight += self.policy.weight[ticket.priority]
-        queue.work_s += entry.estimate_s
         line = queue.lines.get((ticket.priority, ticket.key))
         if line is None:
-            line = queue.lines[ticket.priority, ticket.key] = Line()
+            is_away = ticket.key in self.capped and ticket.model not in self.capped[ticket.key]
+            line = queue.lines[ticket.priority, ticket.key] = Line(is_away=is_away)
             self.lines += 1
             self.peak_lines = max(self.peak_lines, self.lines)
             self._become_first(entry, now_s)
         line.join(entry)
+        self._tally(line, entry, 1)
 
     def remove(self, entry: Entry, now_s: float) -> None:
         """It waits no more, for whatever reason; if it was the first, the next of its line begins to age."""
@@ -155,10 +156,10 @@ class Room:
         del self.entries[ticket.id]
         entry.is_waiting = False
         queue.count -= 1
-        queue.counts[ticket.priority] -= 1
-        queue.weight = queue.weight - self.policy.weight[ticket.priority] if queue.count else 0.0
-        queue.work_s = queue.work_s - entry.estimate_s if queue.count else 0.0  # no residue of rounding
         line = queue.lines[ticket.priority, ticket.key]
+        self._tally(line, entry, -1)
+        if not queue.count:
+            queue.work_s = 0.0  # no residue of rounding
         if line.entries[0] is not entry:
             self._forget_later(line)
             return
@@ -186,7 +187,7 @@ class Room:
         for queue in self.queues.values():
             queue.firsts.clear()
             for line in queue.lines.values():
-                self._file(line.entries[0])
+                self.file(line.entries[0])
 
     def _become_first(self, entry: Entry, now_s: float) -> None:
         ticket = entry.ticket
@@ -194,15 +195,24 @@ class Room:
         due_s = now_s + patience_s + min(patience_s, self.accounts[ticket.priority].lead_s(entry.account))
         if due_s < entry.due_s:  # who was raised to this class may have been due sooner
             entry.due_s, entry.bound_base_s = due_s, due_s - self.lost_s
-        self._file(entry)
+        self.file(entry)
 
-    def _file(self, entry: Entry) -> None:
-        queue = entry.queue
+    def file(self, entry: Entry) -> None:
+        """The first of a line is to be looked at, unless its key is at its cap."""
+        queue, entry.is_shut = entry.queue, entry.ticket.key in self.capped
+        if entry.is_shut:
+            return
         heap = queue.firsts.setdefault((entry.ticket.priority, entry.share), [])
         heapq.heappush(heap, (entry.due_s, entry.seq, entry))
         if len(heap) > 2 * len(queue.lines) + 64:  # most of them gone, without ever having been on top
-            heap[:] = [item for item in heap if item[2].is_waiting]
+            heap[:] = {item[1]: item for item in heap if item[2].is_waiting and not item[2].is_shut}.values()
             heapq.heapify(heap)
+
+    def _tally(self, line: Line, entry: Entry, calls: int) -> None:
+        line.work_s += calls * entry.estimate_s
+        if not line.is_away:
+            entry.queue.counts[entry.ticket.priority] += calls
+            entry.queue.work_s += calls * entry.estimate_s
 
     @staticmethod
     def _forget_later(line: Line) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from penstock.core.model import Model, Pool
 from penstock.core.residency import Residency
@@ -42,11 +42,25 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyTerms:
+    """How a key is served. weight: its share of its class beside the others', more than 0.
+
+    max_concurrent: calls that it may run at once; more of them wait. None = any number.
+    """
+
+    weight: float = 1.0
+    max_concurrent: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
+    """keys: by the key that tickets carry; one that is not in it has the terms that are not said."""
+
     models: tuple[Model, ...]
     residency: Residency
     pools: tuple[Pool, ...] = ()
     policy: Policy = Policy()
+    keys: Mapping[str, KeyTerms] = field(default_factory=dict)
     max_resident: int | None = None  # of launched models, whatever the residency policy allows
     max_waiting: int = 100_000
 

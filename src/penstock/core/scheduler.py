@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from penstock.core.actions import Action, Refuse, WakeAt
 from penstock.core.admission import Desk, PoolState
@@ -23,17 +24,17 @@ from penstock.core.answers import Answers
 from penstock.core.commands import Command, Operator
 from penstock.core.entrance import Entrance
 from penstock.core.expiry import Deadlines, missed
-from penstock.core.explain import OUTSIDE_THE_BOUND, Wait, WaitReason
-from penstock.core.fleet import COMING, IN_USE, Fleet
+from penstock.core.explain import Wait, WaitReason
+from penstock.core.fleet import IN_USE, Fleet
 from penstock.core.lines import Entry, Room
 from penstock.core.model import Phase, Replica, Ticket
 from penstock.core.order import in_order
-from penstock.core.plan import Plan, Policy
+from penstock.core.plan import KeyTerms, Plan, Policy
 from penstock.core.promise import Promise
-from penstock.core.swaps import Swaps, Wishes
+from penstock.core.swaps import COMING, Swaps, Wishes
 from penstock.errors import GatewayError, UnknownModel
 
-__all__ = ["Plan", "Policy", "Scheduler", "Wait", "WaitReason"]
+__all__ = ["KeyTerms", "Plan", "Policy", "Scheduler", "Wait", "WaitReason"]
 
 
 class Scheduler:
@@ -52,7 +53,7 @@ class Scheduler:
         self._deadlines = Deadlines(self._room)
         self._operator = Operator(self._room, self._desk, self._fleet, self.replicas, self._wishes, self._faults)
         self._wake_s = math.inf  # the WakeAt that is pending
-        self._adopt(plan)
+        self._adopt(plan, 0.0)
 
     # Facts about calls.
 
@@ -68,7 +69,8 @@ class Scheduler:
         queue = self._room.queues[ticket.model]
         entry = self._desk.enter(ticket, queue, now_s)
         if not queue.count and self._desk.obstacle(entry) is None:
-            return [self._desk.begin(entry, now_s)]
+            begin = self._desk.begin(entry, now_s)
+            return [begin, *self._settle(now_s)] if ticket.key in self._room.capped and self._room.entries else [begin]
         self._room.add(entry, now_s)
         if (full := self._desk.no_place(queue)) is not None:
             return [self._turn_away(entry, full, now_s)]
@@ -110,11 +112,10 @@ class Scheduler:
         if replica is None or replica.phase not in COMING:
             return self.replica_gone(replica_id, generation, now_s, reason=reason)
         self._fleet.failed(replica, reason, now_s, is_final=is_final)
-        refused: list[Action] = []
-        if replica.phase is Phase.FAILED:
-            waiting = [entry for entry in in_order(self._room) if entry.ticket.model == replica_id]
-            refused += [self._turn_away(entry, self._fleet.start_failed(replica, now_s), now_s) for entry in waiting]
-        return refused + self._settle(now_s)
+        waiting = in_order(self._room) if replica.phase is Phase.FAILED else ()
+        those = [entry for entry in waiting if entry.ticket.model == replica_id]
+        refused = [self._turn_away(entry, self._fleet.start_failed(replica, now_s), now_s) for entry in those]
+        return [*refused, *self._settle(now_s)]
 
     def replica_gone(
         self,
@@ -163,8 +164,14 @@ class Scheduler:
             for entry in list(in_order(self._room))
             if entry.ticket.model not in known
         ]
-        self._adopt(plan)
+        self._adopt(plan, now_s)
         return refused + self._obey(now_s)
+
+    def set_keys(self, keys: Mapping[str, KeyTerms], now_s: float) -> list[Action]:
+        """Other terms for keys, and nothing else; cheap. What runs goes on."""
+        self.plan = replace(self.plan, keys=keys)
+        self._desk.adopt_keys(keys, now_s)
+        return self._settle(now_s)
 
     # Questions.
 
@@ -175,7 +182,7 @@ class Scheduler:
 
     def explain(self, ticket_id: str, now_s: float) -> Wait:
         """Why the ticket waits, who is in its way, and when it will start."""
-        lost_s = self._promise.lost_s(now_s, self._wake_s, is_held_up=self._is_held_up(now_s))
+        lost_s = self._promise.lost_s(now_s, self._wake_s, is_held_up=self._fleet.is_held_up(now_s))
         return self._answers.wait(ticket_id, lost_s, now_s)
 
     def reasons(self) -> dict[str, WaitReason]:
@@ -212,7 +219,8 @@ class Scheduler:
 
     def _settle(self, now_s: float) -> list[Action]:
         """Do everything that can be done now. Called after every fact."""
-        self._promise.look(now_s, self._wake_s, is_held_up=self._is_held_up(now_s))
+        self._promise.look(now_s, self._wake_s, is_held_up=self._fleet.is_held_up(now_s))
+        self._desk.lapse(now_s)
         if now_s >= self._wake_s:
             self._wake_s = math.inf
         actions: list[Action] = [self._give_up(entry, now_s) for entry in self._deadlines.missed(now_s)]
@@ -233,11 +241,6 @@ class Scheduler:
             return False
         return ttl_s is None or bool(replica.running) or now_s + ttl_s >= self._wake_s
 
-    def _is_held_up(self, now_s: float) -> bool:
-        """Is time passing that no promise covers: by what the fleet waits for, a pause, the memory of others?"""
-        is_outside = any(obstacle.reason in OUTSIDE_THE_BOUND for obstacle in self._swaps.obstacles.values())
-        return is_outside or bool(self._wishes.paused) or self._fleet.is_held_up(now_s)
-
     def _obey(self, now_s: float) -> list[Action]:
         """The operator has changed what is wanted."""
         self._promise.lose(self._promise.turn_s)
@@ -255,13 +258,13 @@ class Scheduler:
         phase = f"while it waited ({self._answers.why(entry).reason})"
         return self._turn_away(entry, missed(entry.ticket, phase), now_s)
 
-    def _adopt(self, plan: Plan) -> None:
+    def _adopt(self, plan: Plan, now_s: float) -> None:
         """Make the world as the plan says, as far as that can be done at once."""
         self.plan, self._room.policy = plan, plan.policy
         self._swaps.adopt(plan)
         self._operator.adopt(plan)
         self._fleet.adopt(plan)
-        self._desk.adopt(plan)
+        self._desk.adopt(plan, now_s)
         self._judge()
 
     def _judge(self) -> None:

@@ -25,7 +25,8 @@ from penstock.core.plan import EPSILON, Plan
 from penstock.core.residency import Residency, cheapest_victims, enough_victims
 
 _HOLDS_MEMORY = tuple(HOLDS_MEMORY)  # quicker to look through than to hash for
-_IN_BETWEEN = (Phase.STARTING, Phase.WAKING, Phase.STOPPING)
+COMING = (Phase.STARTING, Phase.WAKING)
+_IN_BETWEEN = (*COMING, Phase.STOPPING)
 _LEAST_HOLD_S = 0.1
 """Without it a model could be swapped out in the instant it became ready, before it served anybody."""
 
@@ -85,6 +86,7 @@ class Swaps:
         """Loads to work towards now, the most urgent first."""
         self._goals, self.obstacles, self.wake_s, self._now_s = [], {}, math.inf, now_s
         wanted = self._wanted()
+        self._room.urgent &= {name for name, replica in self._replicas.items() if replica.phase in COMING}
         self._promised &= wanted.keys()
         self._short_s = {name: since_s for name, since_s in self._short_s.items() if name in wanted}
         if not wanted:
@@ -96,7 +98,7 @@ class Swaps:
         )
         self._pinned = frozenset(self.wishes.pinned)
         self._movable = self._future - self._pinned
-        loading = sum(replica.phase in (Phase.STARTING, Phase.WAKING) for replica in self._replicas.values())
+        loading = sum(replica.phase in COMING for replica in self._replicas.values())
         self._places = self.plan.policy.parallel_loads - loading
         self._is_loading = loading > 0
         ranked = sorted(wanted, key=lambda name: (name not in self._promised, wanted[name], name))
@@ -111,6 +113,7 @@ class Swaps:
     def promise(self, target: str) -> None:
         """Somebody has been stopped for it: until it is started it comes first, or it would have been in vain."""
         self._promised.add(target)
+        self._room.urgent.add(target)
 
     def resident(self) -> frozenset[str]:
         """The launched models that hold memory now, those on their way in and out included."""
@@ -136,17 +139,17 @@ class Swaps:
     def density(self, name: str) -> float:
         """Waiting weight per second of the box's time that serving it all would take."""
         queue = self._room.queues[name]
-        if not queue.count:
+        if not queue.at_hand:
             return 0.0
         load_s = queue.load_s if name not in self._future else 0.0
-        return queue.weight / max(load_s + queue.backlog_s(), 1e-3)
+        return queue.weight(self.plan.policy.weight) / max(load_s + queue.backlog_s(), 1e-3)
 
     def _wanted(self) -> dict[str, float]:
         """The models to be loaded, and the due time of the first who wants each."""
         wanted = {}
         for name, queue in self._room.queues.items():
             replica = self._replicas[name]
-            if replica.phase is Phase.STOPPED and self.is_wanted(name):
+            if replica.phase is Phase.STOPPED and (queue.at_hand or self._is_wished(name)):
                 if name in self.wishes.paused:
                     self.obstacles[name] = Obstacle(WaitReason.PAUSED)
                     continue
@@ -155,8 +158,11 @@ class Swaps:
         return wanted
 
     def is_wanted(self, name: str) -> bool:
-        wishes = self.wishes
-        return bool(self._room.queues[name].count) or name in wishes.loads or name in wishes.pinned
+        """Is it to stay, or to become ready once it is being loaded?"""
+        return bool(self._room.queues[name].count) or self._is_wished(name)
+
+    def _is_wished(self, name: str) -> bool:
+        return name in self.wishes.loads or name in self.wishes.pinned
 
     def _load_because_due(self, name: str) -> None:
         if self._places <= 0:
@@ -168,6 +174,7 @@ class Swaps:
                 self._await_memory(name)
         elif (victims := self._victims(name)) is not None:
             self._claim(name, victims)
+            self._room.urgent.add(name)
         else:
             soonest = sorted(self._movable, key=lambda victim: (self._hold_end_s(victim, name), victim))
             later = enough_victims(soonest, lambda gone: self._has_room(name, gone)) or frozenset()
@@ -258,7 +265,7 @@ class Swaps:
         policy, queue, other = self.plan.policy, self._room.queues[name], self._room.queues[target]
         loaded_s = self.loaded_s.get(name, -math.inf)
         least_s = loaded_s + queue.model.min_resident_s
-        if not queue.count:
+        if not queue.at_hand:
             return least_s
         if other.best_class() < queue.best_class():
             times = policy.hold_high
@@ -281,16 +288,16 @@ class Swaps:
         policy, queue, other = self.plan.policy, self._room.queues[name], self._room.queues[target]
         away_s = other.load_s + min(other.backlog_s(), policy.hold_high * other.load_s) + queue.load_s
         if (demand := self._demands.get(name)) is None:
-            rates = [queue.demand(priority, self._now_s, policy.demand_memory_s) for priority in range(3)]
+            rates = [queue.demand.rate(priority, self._now_s, policy.demand_memory_s) for priority in range(3)]
             demand = self._demands[name] = sum([rate * policy.weight[i] for i, rate in enumerate(rates)])
         drain_s = len(self._replicas[name].running) * self._room.service_s(queue)
-        return queue.model.evict_cost * (demand * away_s * away_s / 2 + queue.weight * away_s + drain_s)
+        return queue.model.evict_cost * (demand * away_s * away_s / 2 + queue.weight(policy.weight) * away_s + drain_s)
 
     def _could_start(self, name: str, victims: frozenset[str]) -> bool:
         """Would its pool let one of its requests run, with the victims drained and the overdue calls ended?"""
         queue = self._room.queues[name]
         pool = next((pool for pool in self.plan.pools if pool.name == queue.model.pool), None)
-        if pool is None or not queue.count:
+        if pool is None or not queue.at_hand:
             return True
         others = [entry for entry in self._running.values() if entry.queue.model.pool == pool.name]
         busy = sum(
