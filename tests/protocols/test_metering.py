@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from penstock.core.message import CallFacts, TokenSource, Usage
 from penstock.protocols.dialect import Meter
 from penstock.protocols.metering import BlindMeter
-from penstock.protocols.openai import CHAT, COMPLETIONS, EMBEDDINGS
+from penstock.protocols.openai_chat import CHAT, COMPLETIONS
+from penstock.protocols.vectors import EMBEDDINGS
 
 STREAM = b"text/event-stream; charset=utf-8"
 USAGE = '"usage":{"prompt_tokens":10,"completion_tokens":3,"prompt_tokens_details":{"cached_tokens":4}}'
@@ -162,7 +163,7 @@ def test_an_error_inside_the_stream_is_kept_for_the_record(before: bytes) -> Non
     [
         (b'"plain"', "plain"),
         (b"null", None),
-        (b'{"code":1}', "None"),
+        (b'{"code":1}', '{"code":1}'),
         (b'{"message":"' + b"x" * 9000 + b'"}', "x" * 500),
     ],
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from penstock.protocols import openai
+from penstock.protocols import anthropic, llamacpp, openai_chat, openai_responses, vectors
 from penstock.protocols.dialect import Dialect
 
 
@@ -46,10 +46,42 @@ class Endpoint:
 
 POST = (b"POST",)
 
+
+def _text(path: bytes, dialect: Dialect, capture: Capture = Capture.BODIES, *, takes_slot: bool = True) -> Endpoint:
+    """A row whose requests and answers are JSON."""
+    return Endpoint(path, POST, ModelIn.JSON, dialect, capture, takes_slot=takes_slot)
+
+
+def _unversioned(
+    path: bytes, dialect: Dialect, capture: Capture = Capture.BODIES, *, takes_slot: bool = True
+) -> Endpoint:
+    """The same for engines whose paths have no version: `/v` is not passed on."""
+    return Endpoint(b"/v" + path, POST, ModelIn.JSON, dialect, capture, engine_path=path, takes_slot=takes_slot)
+
+
 TABLE: tuple[Endpoint, ...] = (
-    Endpoint(b"/v1/chat/completions", POST, ModelIn.JSON, openai.CHAT, Capture.BODIES),
-    Endpoint(b"/v1/completions", POST, ModelIn.JSON, openai.COMPLETIONS, Capture.BODIES),
-    Endpoint(b"/v1/embeddings", POST, ModelIn.JSON, openai.EMBEDDINGS, Capture.REQUEST),
+    _text(b"/v1/chat/completions", openai_chat.CHAT),
+    _text(b"/v1/completions", openai_chat.COMPLETIONS),
+    _text(b"/v1/responses", openai_responses.RESPONSES),
+    _text(b"/v1/embeddings", vectors.EMBEDDINGS, Capture.REQUEST),
+    _text(b"/v1/rerank", vectors.RERANK),
+    _text(b"/v1/reranking", vectors.RERANK),
+    _text(b"/rerank", vectors.RERANK),
+    _text(b"/reranking", vectors.RERANK),
+    _text(b"/v1/messages", anthropic.MESSAGES),
+    _text(b"/v1/messages/count_tokens", anthropic.COUNT_TOKENS, takes_slot=False),
+    _text(b"/completion", llamacpp.COMPLETION),
+    _text(b"/infill", llamacpp.INFILL),
+    _text(b"/tokenize", llamacpp.TOKENIZE, takes_slot=False),
+    _text(b"/detokenize", llamacpp.DETOKENIZE, takes_slot=False),
+    _unversioned(b"/chat/completions", openai_chat.CHAT),
+    _unversioned(b"/completions", openai_chat.COMPLETIONS),
+    _unversioned(b"/responses", openai_responses.RESPONSES),
+    _unversioned(b"/embeddings", vectors.EMBEDDINGS, Capture.REQUEST),
+    _unversioned(b"/rerank", vectors.RERANK),
+    _unversioned(b"/reranking", vectors.RERANK),
+    _unversioned(b"/messages", anthropic.MESSAGES),
+    _unversioned(b"/messages/count_tokens", anthropic.COUNT_TOKENS, takes_slot=False),
 )
 
 
@@ -62,3 +94,4 @@ def _spellings(endpoint: Endpoint) -> list[bytes]:
 
 
 BY_PATH: dict[bytes, Endpoint] = {form: endpoint for endpoint in TABLE for form in _spellings(endpoint)}
+BY_PATH |= {path: endpoint for endpoint in TABLE for path in (endpoint.path, endpoint.path + b"/")}  # its own row wins

@@ -1,4 +1,4 @@
-"""Reading a request of OpenAI's kind: understood, or refused; and forwarded as it came."""
+"""Reading a JSON request: understood, or refused; and forwarded as it came."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from penstock.core.message import CallFacts, Edits, Head
 from penstock.errors import AmbiguousBody, BadRequest, InvalidJson, MissingModel
-from penstock.protocols.openai import CHAT, EMBEDDINGS
+from penstock.protocols.openai_chat import CHAT
+from penstock.protocols.vectors import EMBEDDINGS
 
 ASKS = b'"stream_options":{"include_usage":true}'
 
@@ -105,9 +106,33 @@ def test_what_is_understood_goes_on_byte_for_byte(body: bytes) -> None:
         *[(raw, None) for raw in (b"1e3", b"1.5", b'"5"', b"null", b"[1]", b"true", b'{"a":[1]}')],
     ],
 )
-def test_a_priority_is_taken_out_and_only_a_reasonable_integer_counts(raw: bytes, priority: int | None) -> None:
-    facts = read(b'{"a":[1, 2],"priority": ' + raw + b',"model":"a"}')
-    assert (facts.priority, b"".join(facts.body)) == (priority, b'{"a":[1, 2],"model":"a"}')
+def test_a_priority_stays_until_it_is_dropped_and_only_a_reasonable_integer_counts(
+    raw: bytes, priority: int | None
+) -> None:
+    body = b'{"a":[1, 2],"priority": ' + raw + b',"model":"a"}'
+    facts = read(body)
+    assert (facts.has_priority, facts.priority, b"".join(facts.body)) == (True, priority, body)
+    CHAT.edit(HEAD, facts, Edits(drop=("priority",)))
+    assert b"".join(facts.body) == b'{"a":[1, 2],"model":"a"}'
+
+
+def test_a_body_without_a_priority_has_none() -> None:
+    facts = read(b'{"model":"a","tools":[{"priority":1}]}')
+    assert (facts.has_priority, facts.priority) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("raw", "session"),
+    [
+        (b'"thread-7"', "thread-7"),
+        (b'"\\u00e9"', "\xe9"),
+        *[(raw, None) for raw in (b"null", b"7", b'""', b'"a\\u0000"', b'["a"]', b'"' + b"x" * 129 + b'"')],
+    ],
+)
+def test_the_key_of_a_prompts_cache_names_the_session(raw: bytes, session: str | None) -> None:
+    body = b'{"model":"a","prompt_cache_key":' + raw + b"}"
+    facts = read(body)
+    assert (facts.session, b"".join(facts.body)) == (session, body)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +188,7 @@ def test_what_is_no_stream_is_asked_nothing() -> None:
 
 def test_a_body_may_be_a_bytearray() -> None:
     facts = CHAT.read(HEAD, bytearray(b'{"model":"a","priority":1,"stream":true}'))
-    assert bytes(b"".join(facts.body)) == b'{"model":"a","stream":true,' + ASKS + b"}"
+    assert bytes(b"".join(facts.body)) == b'{"model":"a","priority":1,"stream":true,' + ASKS + b"}"
 
 
 def test_another_name_for_the_model_leaves_everything_else() -> None:
@@ -174,7 +199,9 @@ def test_another_name_for_the_model_leaves_everything_else() -> None:
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10)
-NAMES = st.text().filter(lambda name: name not in {"model", "stream", "stream_options", "priority", "metadata"})
+NAMES = st.text().filter(
+    lambda name: name not in {"model", "stream", "stream_options", "priority", "metadata", "prompt_cache_key"}
+)
 
 
 @settings(max_examples=50)
@@ -199,6 +226,7 @@ def test_whatever_else_a_body_says_keeps_its_meaning_and_its_order(
     except InvalidJson:  # lone surrogates are not JSON's business
         assert b"\\ud" in body
         return
+    CHAT.edit(HEAD, facts, Edits(drop=("priority",)))
     left = [(name, value) for name, value in items if name != "priority"]
     assert list(json.loads(b"".join(facts.body)).items()) == left
     assert facts.priority == 3

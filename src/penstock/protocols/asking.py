@@ -1,0 +1,126 @@
+"""Reading a JSON request: whom it asks for, whether it streams, how urgent it is, and for whose work.
+
+Every JSON endpoint reads so. A body that gateway and engine could read differently is refused; all others go on
+byte for byte, but for what `Edits` and the dialect change.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from penstock.core.message import Body, CallFacts, Edits, Head
+from penstock.errors import MissingModel
+from penstock.protocols import jsonbody
+from penstock.protocols.estimate import prompt_tokens
+
+MAX_NAME_CHARACTERS = 512
+"""A model's name longer than this is nobody's, and is not repeated in a record or an error."""
+
+MAX_LABEL_CHARACTERS = 128
+MAX_METADATA_BYTES = 64 * 1024
+"""OpenAI takes 16 pairs of at most 576 characters. A larger `metadata` is not looked into."""
+
+_ABSENT = msgspec.Raw(b"")
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class _Peek(msgspec.Struct):
+    """What is needed of a request; everything else is skipped over, unread."""
+
+    model: str | None = None
+    stream: bool | None = None
+    stream_options: _StreamOptions | msgspec.UnsetType | None = msgspec.UNSET
+    priority: msgspec.Raw = _ABSENT  # a union with Raw would take no object and no list
+    metadata: msgspec.Raw = _ABSENT
+    prompt_cache_key: msgspec.Raw = _ABSENT
+
+
+class _Metadata(msgspec.Struct):
+    workload: str | None = None
+
+
+_peek = msgspec.json.Decoder(_Peek).decode
+_metadata = msgspec.json.Decoder(_Metadata).decode
+_text = msgspec.json.Decoder(str).decode
+
+
+def read(head: Head, body: Body, *, can_stream: bool, counts_by_options: bool = False) -> CallFacts:
+    """Understand a request. Raises BadRequest.
+
+    can_stream: this endpoint's answers may be streams. counts_by_options: such a stream says how many tokens it took
+    only if `stream_options.include_usage` asks for it: where the caller did not, we do.
+    """
+    pieces = jsonbody.opened(body)
+    try:
+        peek = _peek(jsonbody.outline(pieces))
+    except jsonbody.UNREADABLE as exc:
+        raise jsonbody.decode_failed(exc, body) from exc
+    is_stream = can_stream and peek.stream is True
+    model = checked_name(peek.model)
+    facts = CallFacts(model, pieces, head.query, is_stream, prompt_tokens=prompt_tokens(body))
+    if peek.metadata is not _ABSENT:
+        _take_workload(facts, peek.metadata)
+    if peek.prompt_cache_key is not _ABSENT:
+        facts.session = _label(peek.prompt_cache_key)
+    if peek.priority is not _ABSENT:
+        facts.has_priority = True
+        facts.priority = _integer(bytes(peek.priority))
+    if is_stream and counts_by_options:
+        _ask_for_usage(facts, peek.stream_options)
+    return facts
+
+
+def checked_name(model: str | None) -> str:
+    """Raises MissingModel if it can be nobody's name."""
+    if not model or len(model) > MAX_NAME_CHARACTERS or not model.isprintable():
+        raise MissingModel
+    return model
+
+
+def _ask_for_usage(facts: CallFacts, options: _StreamOptions | msgspec.UnsetType | None) -> None:
+    """Have the engine count, also where the caller did not ask; the extra chunk is taken out again."""
+    if options is msgspec.UNSET:
+        facts.hides_usage_chunk = True
+        facts.body = jsonbody.append(facts.body, b'"stream_options":{"include_usage":true}')
+    elif options is None or not options.include_usage:
+        facts.hides_usage_chunk = True
+        facts.body = jsonbody.edit(facts.body, Edits(put={"stream_options.include_usage": b"true"}))
+
+
+def _take_workload(facts: CallFacts, metadata: msgspec.Raw) -> None:
+    """Whose work it is, is said to us; no engine knows the member."""
+    raw = memoryview(metadata)
+    if raw.nbytes > MAX_METADATA_BYTES or b'"workload"' not in bytes(raw):
+        return
+    try:
+        workload = _metadata(raw).workload
+    except jsonbody.UNREADABLE:  # no object, or no text: then it is somebody else's member of that name
+        return
+    if workload is not None and _is_label(workload):
+        facts.workload = workload
+    facts.body = jsonbody.edit(facts.body, Edits(drop=("metadata.workload",)))
+
+
+def _label(raw: msgspec.Raw) -> str | None:
+    try:
+        text = _text(raw)
+    except jsonbody.UNREADABLE:
+        return None
+    return text if _is_label(text) else None
+
+
+def _is_label(text: str) -> bool:
+    return 0 < len(text) <= MAX_LABEL_CHARACTERS and text.isprintable()
+
+
+def _integer(raw: bytes) -> int | None:
+    """A priority as asked; whatever is no reasonable integer counts as not asked."""
+    if len(raw) > 20:
+        return None
+    try:
+        return int(raw)
+    except ValueError:
+        return None
