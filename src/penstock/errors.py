@@ -229,6 +229,12 @@ class CancelledRunning(GatewayError):
 # What an operator asked for is not there.
 
 
+class UnknownProfile(GatewayError):
+    """The profile `{name}` does not exist. GET /api/v1/profiles lists those that do."""
+
+    status, code, outcome, is_retry_useful = 404, "profile_not_found", "rejected_invalid", False
+
+
 class NoSuchCall(GatewayError):
     """No call `{id}` {state}."""
 

@@ -1,47 +1,167 @@
-"""Which model a name means."""
+"""What a name means at this moment: the active profile's pin first, then a model or its alias, a selector, a peer.
+
+Everything is worked out when the configuration is read and when a profile is activated; a call costs one look-up.
+"""
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import unquote_to_bytes
 
+from penstock.config.routing import ProfileSettings, SelectorSettings
 from penstock.config.schema import ModelSettings, Settings
 from penstock.config.values import ClientKey
-from penstock.errors import UnknownModel
+from penstock.core.message import Edits
+from penstock.core.model import Choice, Strategy
+from penstock.errors import UnknownModel, UnknownProfile
+
+Credentials = tuple[tuple[bytes, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A model as the relay needs it. `engine_name`: the name to write into requests; None = leave the caller's."""
+    """What a name leads to, as the relay needs it. Where a selector chooses, it speaks of the first of its models.
+
+    edits: what to change in the body of a request that asks for this name; None = nothing.
+    engine_name: the name to write into requests; None = leave the caller's.
+    credentials: headers that take the place of the caller's own; () = there are none to send.
+    choice: what the scheduler is to choose from; None = it is `model`.
+    candidates: a target for each model of the choice.
+    """
 
     model: str
+    settings: ModelSettings
+    edits: Edits | None
     engine_name: str | None
     forwards_client_key: bool
     api_key: str | None
-    settings: ModelSettings
+    credentials: Credentials = ()
+    selector: str | None = None
+    choice: Choice | None = None
+    candidates: tuple[Target, ...] = ()
+
+    def of(self, model: str) -> Target:
+        """The target once a model was chosen."""
+        for candidate in self.candidates:
+            if candidate.model == model:
+                return candidate
+        return self
 
 
 class Catalog:
-    """The names of the configuration, aliases included."""
+    """The names of a configuration. Which profile is active is all that changes; at first it is none."""
 
     def __init__(self, settings: Settings) -> None:
-        self.models = settings.models
-        self._targets: dict[str, Target] = {}
-        for name, model in settings.models.items():
-            target = Target(
-                name,
-                model.use_model_name,
-                model.client_key is ClientKey.FORWARD,
-                model.api_key,
-                model,
-            )
-            for known in (name, *model.aliases):
-                self._targets[known] = target
+        self.profiles: Mapping[str, ProfileSettings] = settings.profiles
+        self.active: str | None = None
+        self._own = _own_targets(settings)
+        self._targets = self._own
+        self._off: frozenset[str] = frozenset()  # names that the active profile takes away
+        self._max_steps = 0
+        self.activate(None)
+
+    def activate(self, profile: str | None) -> None:
+        """From now on names mean what this profile says; None = what is configured. Raises UnknownProfile."""
+        if profile is not None and profile not in self.profiles:
+            raise UnknownProfile(name=profile)
+        pins = {} if profile is None else self.profiles[profile].pins
+        self._off = frozenset(name for name, target in pins.items() if not target)
+        pinned = {name: _renamed(self._own[target], name, target) for name, target in pins.items() if target}
+        self._targets = {name: target for name, target in self._own.items() if name not in self._off} | pinned
+        self._max_steps = 1 + max((name.count("/") for name in (*self._targets, *self._off)), default=0)
+        self.active = profile
 
     def resolve(self, name: str) -> Target:
         """Raises UnknownModel, with the nearest name as a hint."""
         target = self._targets.get(name)
-        if target is not None:
-            return target
+        if target is None:
+            raise UnknownModel(model=name, hint=self._hint(name))
+        return target
+
+    def _hint(self, name: str) -> str:
+        if name in self._off:
+            return f" The active profile `{self.active}` has switched it off."
         near = difflib.get_close_matches(name[:80], self._targets, n=1)
-        raise UnknownModel(model=name, hint=f" Did you mean `{near[0]}`?" if near else "")
+        return f" Did you mean `{near[0]}`?" if near else ""
+
+    def longest_prefix(self, path: bytes) -> tuple[Target, bytes] | None:
+        """The model whose name a path begins with, and the rest of the path, as it is escaped.
+
+        path: without a leading slash; a slash within a name may stand there as `%2F`. The rest is empty or begins
+        with a slash. The longest name counts; None also if it is a selector's, or switched off.
+        """
+        name_end = -1
+        ends: list[int] = []
+        while len(ends) < self._max_steps:
+            name_end = path.find(b"/", name_end + 1)
+            ends.append(name_end if name_end >= 0 else len(path))
+            if name_end < 0:
+                break
+        for end in reversed(ends):
+            name = unquote_to_bytes(path[:end]).decode("utf-8", "surrogateescape")
+            target = self._targets.get(name)
+            if target is not None:
+                return (target, path[end:]) if target.selector is None else None
+            if name in self._off:
+                return None
+        return None
+
+    def names(self) -> Mapping[str, Target]:
+        """Every name that can be asked for now."""
+        return self._targets
+
+
+def _own_targets(settings: Settings) -> dict[str, Target]:
+    """What names mean while no profile is active. Peers' models are among the models already."""
+    targets = {
+        known: _target(name, model, known)
+        for name, model in settings.models.items()
+        for known in (name, *model.aliases)
+    }
+    return targets | {name: _selected(name, selector, targets) for name, selector in settings.selectors.items()}
+
+
+def _target(name: str, model: ModelSettings, asked: str) -> Target:
+    return Target(
+        name,
+        model,
+        _edits(model.use_model_name, asked),
+        model.use_model_name,
+        model.client_key is ClientKey.FORWARD,
+        model.api_key,
+        _credentials(model.api_key),
+    )
+
+
+def _selected(name: str, selector: SelectorSettings, targets: Mapping[str, Target]) -> Target:
+    by_model: dict[str, Target] = {}
+    for written in selector.targets:
+        candidate = replace(_renamed(targets[written], name, written), selector=name)
+        by_model.setdefault(candidate.model, candidate)
+    candidates = tuple(by_model.values())
+    if selector.strategy is Strategy.PIN or len(candidates) == 1:
+        return candidates[0]
+    choice = Choice(selector.strategy, tuple(by_model), selector.spillover)
+    return replace(candidates[0], choice=choice, candidates=candidates)
+
+
+def _renamed(target: Target, asked: str, written: str) -> Target:
+    """The target of the name `written`, asked for by another name: what the engine reads is what was meant."""
+    if target.selector is not None:
+        return target
+    name = target.engine_name or written
+    return replace(target, engine_name=name, edits=_edits(name, asked))
+
+
+def _edits(engine_name: str | None, asked: str) -> Edits | None:
+    return None if engine_name is None or engine_name == asked else Edits(model=engine_name)
+
+
+def _credentials(api_key: str | None) -> Credentials:
+    """In both headers, because servers differ in which of them they read."""
+    if api_key is None:
+        return ()
+    secret = api_key.encode("utf-8")
+    return (b"authorization", b"Bearer " + secret), (b"x-api-key", secret)
