@@ -107,7 +107,6 @@ class Gateway:
         self.dispatcher = Dispatcher(scheduler, dict(self.engines), time.monotonic)
         for engine in self.engines.values():
             engine.reports = self.dispatcher
-        self.keyring = Keyring(settings.keys, options.state_dir, self._state.gateway_id)
         is_local = all(address.is_loopback for address in options.addresses)
         self.context = CallContext(
             catalog=Catalog(settings),
