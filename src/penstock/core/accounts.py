@@ -54,6 +54,11 @@ class Accounts:
             else:
                 self._idle.clear()  # with nobody there, nobody owes anything
 
+    def calls(self, key: str) -> int:
+        """Of the key, waiting and running."""
+        account = self._active.get(key)
+        return 0 if account is None else account.calls
+
     def lead_s(self, account: Account) -> float:
         """How far it is ahead of the least served, once for each of the others."""
         others = len(self._active) - 1

@@ -69,7 +69,7 @@ class Desk:
         name = entry.queue.model.name
         if name in self._paused:
             return Obstacle(WaitReason.PAUSED)
-        if (at_cap := self._caps.obstacle(entry)) is not None:
+        if entry.ticket.key in self._caps.limits and (at_cap := self._caps.obstacle(entry)) is not None:
             return at_cap
         if not self._replicas[name].has_free_slot:
             return Obstacle(WaitReason.MODEL_CAP)
@@ -83,7 +83,8 @@ class Desk:
         self.running[ticket.id] = entry
         replica.running.add(ticket.id)
         self._take(entry)
-        self._caps.began(entry, now_s)
+        if ticket.key in self._caps.limits:
+            self._caps.began(entry, now_s)
         return Admit(ticket.id, replica.id)
 
     def end(self, entry: Entry, now_s: float, busy_s: float | None, *, is_typical: bool) -> None:
@@ -101,7 +102,8 @@ class Desk:
             replica.idle_since_s = now_s
         if (budget := self._budgets.get(entry.queue.model.pool)) is not None:
             budget.give_back(entry)
-        self._caps.ended(entry, now_s)
+        if ticket.key in self._caps.limits:
+            self._caps.ended(entry, now_s)
 
     def drop(self, entry: Entry, now_s: float) -> None:
         """The call waits no more."""

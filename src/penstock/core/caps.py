@@ -18,44 +18,50 @@ from penstock.core.lines import Entry, Line, Queue, Room
 from penstock.core.model import Priority
 from penstock.core.plan import KeyTerms
 
+_CLASSES = tuple(Priority)
+
 
 class Caps:
     def __init__(self, room: Room) -> None:
         self._room = room
-        self._limits: dict[str, int] = {}
+        self.limits: dict[str, int] = {}
         self._running: dict[str, dict[str, int]] = {}  # of keys with a limit: calls by model
         self._stood_back: list[Entry] = []
+        self._urgent: dict[str, list[Entry]] = {}  # of keys that were asked about in this round: see _urgent_of
 
     def adopt(self, keys: Mapping[str, KeyTerms], running: Iterable[Entry], now_s: float) -> None:
         """Other limits: whoever runs goes on."""
         limits = {key: terms.max_concurrent for key, terms in keys.items()}
-        self._limits = {key: limit for key, limit in limits.items() if limit is not None}
-        self._running = {key: {} for key in self._limits}
+        self.limits = {key: limit for key, limit in limits.items() if limit is not None}
+        self._running = {key: {} for key in self.limits}
         for entry in running:
-            self._count(entry, 1)
-        for key in {*self._limits, *self._room.capped}:
+            if entry.ticket.key in self.limits:
+                self._count(entry, 1)
+        for key in {*self.limits, *self._room.capped}:
             self._restate(key, now_s)
 
     def began(self, entry: Entry, now_s: float) -> None:
-        if entry.ticket.key in self._limits:
-            self._count(entry, 1)
-            self._restate(entry.ticket.key, now_s)
+        """A call of a key with a limit runs."""
+        self._count(entry, 1)
+        self._restate(entry.ticket.key, now_s)
 
     def ended(self, entry: Entry, now_s: float) -> None:
-        if entry.ticket.key in self._limits:
-            self._count(entry, -1)
-            self._restate(entry.ticket.key, now_s)
+        """It runs no more."""
+        self._count(entry, -1)
+        self._restate(entry.ticket.key, now_s)
 
     def obstacle(self, entry: Entry) -> Obstacle | None:
         """What keeps a call from starting now, as far as its key is concerned."""
-        limit = self._limits.get(entry.ticket.key)
+        key, own = entry.ticket.key, entry.ticket.model
+        limit = self.limits.get(key)
         if limit is None:
             return None
-        places = limit - sum(self._running[entry.ticket.key].values())
+        places = limit - sum(self._running[key].values())
         if places <= 0:
             return Obstacle(WaitReason.KEY_CAP)
-        kept = [name for name in sorted(self._room.urgent) for _ in self._due_before(entry, name)]
-        return Obstacle(WaitReason.KEY_CAP, kept[0]) if len(kept) >= places else None
+        order = (entry.due_s, entry.seq)
+        before = [each for each in self._urgent_of(key) if (each.due_s, each.seq) < order and each.ticket.model != own]
+        return Obstacle(WaitReason.KEY_CAP, before[0].ticket.model) if len(before) >= places else None
 
     def stand_back(self, entry: Entry) -> None:
         """It gives way to an earlier one of its key until everything is decided anew."""
@@ -64,35 +70,38 @@ class Caps:
 
     def lapse(self, now_s: float) -> None:
         """Whoever stood back is looked at again."""
+        self._urgent.clear()
         stood_back, self._stood_back = self._stood_back, []
         for entry in stood_back:
             if entry.is_waiting and entry.is_shut:
                 self._open(entry, now_s)
 
-    def _due_before(self, entry: Entry, name: str) -> Iterable[Entry]:
-        """The firsts of the key's lines for a model that are due before one for another model."""
-        queue, key = self._room.queues[name], entry.ticket.key
-        lines = (queue.lines.get((priority, key)) for priority in Priority if queue is not entry.queue)
-        firsts = (line.entries[0] for line in lines if line is not None)
-        return (first for first in firsts if (first.due_s, first.seq) < (entry.due_s, entry.seq))
+    def _urgent_of(self, key: str) -> list[Entry]:
+        """The firsts of the key's lines for models that are being brought because a call was due."""
+        firsts = self._urgent.get(key)
+        if firsts is None:
+            queues = self._room.queues
+            lines = (queues[name].lines.get((each, key)) for name in sorted(self._room.urgent) for each in _CLASSES)
+            firsts = self._urgent[key] = [line.entries[0] for line in lines if line is not None]
+        return firsts
 
     def _count(self, entry: Entry, calls: int) -> None:
-        running, name = self._running.get(entry.ticket.key), entry.ticket.model
-        if running is None:
-            return
+        running, name = self._running[entry.ticket.key], entry.ticket.model
         running[name] = running.get(name, 0) + calls
         if not running[name]:
             del running[name]
 
     def _restate(self, key: str, now_s: float) -> None:
         """Shut the key's lines, or open them, as it is at its cap or not."""
-        running, limit = self._running.get(key, {}), self._limits.get(key)
+        running, limit = self._running.get(key, {}), self.limits.get(key)
         if limit is not None and sum(running.values()) >= limit:
             self._room.capped[key] = running
         elif self._room.capped.pop(key, None) is None:
             return
+        if sum([each.calls(key) for each in self._room.accounts.values()]) == sum(running.values()):
+            return  # none of them waits
         for queue in self._room.queues.values():
-            for priority in Priority:
+            for priority in _CLASSES:
                 if (line := queue.lines.get((priority, key))) is not None:
                     self._restate_line(line, queue, priority, now_s)
 

@@ -65,12 +65,12 @@ class Scheduler:
             ticket = self._entrance.resolved(ticket, ticket.choice, now_s)
         if (refusal := self._entrance.refusal(ticket, now_s)) is not None:
             return [Refuse(ticket.id, refusal)]
-        self._entrance.revive(ticket.model, now_s)
         queue = self._room.queues[ticket.model]
         entry = self._desk.enter(ticket, queue, now_s)
         if not queue.count and self._desk.obstacle(entry) is None:
             begin = self._desk.begin(entry, now_s)
             return [begin, *self._settle(now_s)] if ticket.key in self._room.capped and self._room.entries else [begin]
+        self._entrance.revive(ticket.model, now_s)
         self._room.add(entry, now_s)
         if (full := self._desk.no_place(queue)) is not None:
             return [self._turn_away(entry, full, now_s)]
@@ -220,10 +220,10 @@ class Scheduler:
     def _settle(self, now_s: float) -> list[Action]:
         """Do everything that can be done now. Called after every fact."""
         self._promise.look(now_s, self._wake_s, is_held_up=self._fleet.is_held_up(now_s))
-        self._desk.lapse(now_s)
         if now_s >= self._wake_s:
             self._wake_s = math.inf
         actions: list[Action] = [self._give_up(entry, now_s) for entry in self._deadlines.missed(now_s)]
+        self._desk.lapse(now_s)
         actions += self._fleet.settle(now_s)
         for admit in self._desk.admit(now_s):
             actions.append(admit)
