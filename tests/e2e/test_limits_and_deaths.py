@@ -42,7 +42,7 @@ async def test_an_engine_that_falls_silent_is_given_up(program: Program) -> None
         program.chat("a", stream=True, fake={"stop_after": 2, "ending": "hold"}),
     )
     assert (before.status, error_of(before)["code"]) == (504, "engine_timeout")
-    assert "limits.idle" in error_of(before)["message"]
+    assert "limits.first_byte" in error_of(before)["message"]
     assert (within.status, len(within.events)) == (200, 3)
     assert json.loads(within.events[-1])["error"]["code"] == "engine_timeout"
     await program.seen("a", left=2)

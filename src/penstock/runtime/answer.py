@@ -15,6 +15,7 @@ from penstock.core.record import CallPhase
 from penstock.protocols.dialect import Dialect, Meter
 from penstock.protocols.metering import BlindMeter
 from penstock.runtime.call import Call
+from penstock.runtime.told import figures_comment, identity_lines, reply_lines
 from penstock.wire.exchange import Client
 from penstock.wire.upstream import Failure
 
@@ -86,7 +87,7 @@ class Answer:
         """A piece of a stream that says that its caller waits; the first one promises a stream."""
         if not self.is_committed:
             self.is_committed = self._is_event_stream = True
-            self.client.start_reply(200, EVENT_STREAM, self._call.identity_lines(), None)
+            self.client.start_reply(200, EVENT_STREAM, identity_lines(self._call), None)
         self.client.send(piece)
 
     # Sink: what the engine's connection tells.
@@ -123,7 +124,7 @@ class Answer:
                 headers, length = _without(headers, b"content-length"), None
         elif content_type.startswith((b"text/html", b"application/xhtml", b"image/svg")) and not self.trusts_pages:
             headers = [*headers, SANDBOX]
-        self.client.start_reply(status, headers, call.reply_headers(), length)
+        self.client.start_reply(status, headers, reply_lines(call), length)
 
     def on_data(self, data: bytes) -> None:
         meter, call = self.meter, self._call
@@ -168,7 +169,7 @@ class Answer:
     def _keep_promise(self, status: int, *, is_event_stream: bool) -> None:
         """The client was promised a stream. If this is one, the figures go out that its head could not carry."""
         if status == 200 and is_event_stream:
-            self.client.send(self._call.figures_comment())
+            self.client.send(figures_comment(self._call))
         else:
             self._misfit = bytearray()
 

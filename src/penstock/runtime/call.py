@@ -6,15 +6,15 @@ No bytes pass here; that is the relay's work.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from penstock.core.breaker import Breaker
 from penstock.core.deadline import Deadline, begin_by, seconds
 from penstock.core.key import Key
-from penstock.core.message import CallFacts, Head, Headers, Usage
-from penstock.core.model import Priority, Ticket
+from penstock.core.message import CallFacts, Head, Usage
+from penstock.core.model import Choice, Priority, Ticket
 from penstock.core.origin import Network, client_of
 from penstock.core.priority import Thresholds, granted
 from penstock.core.quota import Charge
@@ -91,15 +91,16 @@ class Call:
     """One client request from its first byte to its closed record."""
 
     __slots__ = (
+        "_asked",
         "_breaker",
         "_charge",
         "_has_slot",
-        "_model",
         "_opened_turn",
         "_wait_began",
         "caller",
         "context",
         "key",
+        "model",
         "opened_s",
         "phase",
         "record",
@@ -114,8 +115,9 @@ class Call:
         self.phase = CallPhase.READING
         self.opened_s = context.clock()
         self._breaker: Breaker | None = None
+        self._asked: list[Breaker] = []  # breakers that may take the call for their probe
         self._has_slot = False
-        self._model = ""
+        self.model = ""
         self._wait_began: dict[WaitReason, float] | None = None
         if context.trusted_proxies:
             forwarded = head.fields.get(b"x-forwarded-for", b"").decode("latin-1")
@@ -137,36 +139,49 @@ class Call:
         return self.context.clock() - self.opened_s
 
     @property
+    def has_been_left(self) -> bool:
+        """Its client is gone, though its engine may go on."""
+        return self.record.abandoned_in is not None
+
+    @property
     def is_done(self) -> bool:
         return self.phase is CallPhase.DONE
 
     # Waiting.
 
-    def enter(self, target: Target, facts: CallFacts, waiter: Waiter) -> None:
-        """Ask for a slot. What follows is the waiter's `admitted` or `refused`, at once or later."""
-        context, record, model, now_s = self.context, self.record, target.model, self.context.clock()
-        record.model = self._model = model
+    def enter(self, target: Target, facts: CallFacts, waiter: Waiter, tried: Collection[str] = ()) -> None:
+        """Ask for a slot. What follows is the waiter's `admitted` or `refused`, at once or later.
+
+        `tried`: models of a selector that the call is not to go to again.
+        """
+        context, record, now_s = self.context, self.record, self.context.clock()
+        record.model = self.model = target.model
         priority = self._note(facts)
         if record.enqueued_s is None:
             record.enqueued_s = now_s - self.opened_s
-        if (error := self._refusal(target, now_s)) is not None:
+        try:
+            if self.key is not None and self._charge is None:  # given back if no engine ever sees the call
+                self._charge = context.keyring.charged(self.key, facts.prompt_tokens)
+            choice = self._permitted(target, tried, now_s)
+        except GatewayError as error:
             waiter.refused(error, now_s)
             return
-        if self.key is not None and self._charge is None:
-            self._charge = context.keyring.charge(self.key, facts.prompt_tokens)
         deadline = self._begin_by(target, facts)
         ticket = Ticket(
             id=record.id,
-            model=model,
+            model=target.model,
             key=record.key or record.key_fingerprint or "",
             arrived_s=now_s,
             priority=priority,
             prompt_tokens=facts.prompt_tokens,
             deadline_s=None if deadline is None else self.opened_s + deadline.at_s,
+            choice=choice,
         )
         record.caused_load = context.dispatcher.enter(ticket, waiter)
         if self.phase is CallPhase.READING:  # told nothing yet: it waits
-            self._begin_waiting(model, now_s)
+            if choice is not None:
+                self._chose(context.dispatcher.model_of(record.id) or target.model)
+            self._begin_waiting(now_s)
 
     def _note(self, facts: CallFacts) -> Priority:
         """Keep what the body said; gives the class that the call is granted."""
@@ -184,24 +199,39 @@ class Call:
         record.priority = PRIORITY_NAMES[priority]
         return priority
 
-    def _refusal(self, target: Target, now_s: float) -> GatewayError | None:
-        """Why the call may not even ask; nothing is charged for that."""
-        context, model = self.context, target.model
-        if self.key is not None:
-            error = context.keyring.may_use(self.key, model, target.settings) or (
-                context.keyring.quota_refusal(self.key) if self._charge is None else None
-            )
-            if error is not None:
-                return error
-        self._breaker = breaker = context.breakers.get(model)
-        return breaker.refusal(self.record.id, now_s) if breaker is not None and breaker.failures else None
+    def _permitted(self, target: Target, tried: Collection[str], now_s: float) -> Choice | None:
+        """Which of a selector's models the call may go to; None = there is no choice. Raises why it may go nowhere."""
+        if target.choice is None:
+            if error := self._refusal(target, now_s):
+                raise error
+            return None
+        refusals = {each.model: self._refusal(each, now_s) for each in target.candidates if each.model not in tried}
+        if all(refusals.values()):
+            raise next(error for error in refusals.values() if error is not None)
+        return target.choice.without({*(model for model, error in refusals.items() if error), *tried})
 
-    def _begin_waiting(self, model: str, now_s: float) -> None:
+    def _refusal(self, target: Target, now_s: float) -> GatewayError | None:
+        """Why this model may not be asked; nothing is charged for that."""
+        context = self.context
+        if self.key is not None and (error := context.keyring.may_use(self.key, target.model, target.settings)):
+            return error
+        self._breaker = breaker = context.breakers.get(target.model)
+        if breaker is None or not breaker.failures:
+            return None
+        self._asked.append(breaker)
+        return breaker.refusal(self.record.id, now_s)
+
+    def _chose(self, model: str) -> None:
+        """The scheduler has settled which of a selector's models serves the call."""
+        self.record.model = self.model = model
+        self._breaker = self.context.breakers.get(model)
+
+    def _begin_waiting(self, now_s: float) -> None:
         record, dispatcher = self.record, self.context.dispatcher
         self.phase = CallPhase.QUEUED
-        dispatcher.wait_clock.advance(now_s, model)
+        dispatcher.wait_clock.advance(now_s, self.model)
         if self._wait_began is None:  # else it waits again, and all of its waiting counts
-            self._wait_began = dispatcher.wait_clock.read(model, now_s)
+            self._wait_began = dispatcher.wait_clock.read(self.model, now_s)
             wait = dispatcher.explain(record.id)
             record.position_at_entry, record.estimated_wait_s = wait.position, wait.estimate_s
 
@@ -219,13 +249,23 @@ class Call:
             is_kept_alive=gets_comments and (comments_after_s or 0.0) < (read_timeout_s or 0.0),
         )
 
-    def enter_again(self, target: Target, facts: CallFacts, waiter: Waiter) -> None:
-        """Its engine was gone before it saw anything of the call, which waits for the next one."""
+    def enter_again(
+        self,
+        target: Target,
+        facts: CallFacts,
+        waiter: Waiter,
+        tried: Collection[str],
+        failed: GatewayError | None = None,
+    ) -> None:
+        """Its engine was gone before it saw anything of the call; or it `failed`, and another model is to serve it."""
+        record = self.record
         self.leave()
+        if failed is not None and self._breaker is not None:
+            record.error_code = failed.code
+            self._tell(self._breaker, Outcome.UPSTREAM_ERROR)
         self.phase = CallPhase.READING
-        self.record.engine = None
-        self.record.admitted_s = self.record.sent_s = None
-        self.enter(target, facts, waiter)
+        record.engine = record.admitted_s = record.sent_s = record.error_code = None
+        self.enter(target, facts, waiter, tried)
 
     def take_slot(self, replica_id: str, now_s: float) -> None:
         """It was admitted: the slot is the call's until `leave`."""
@@ -234,6 +274,8 @@ class Call:
         record.engine = replica_id
         self._has_slot = True
         dispatcher = self.context.dispatcher
+        if replica_id != self.model:
+            self._chose(replica_id)
         if (pool := dispatcher.replicas[replica_id].model.pool) is not None:
             record.pool, record.cost = pool, dispatcher.share(record.id)
         if self.phase is CallPhase.QUEUED:
@@ -251,7 +293,7 @@ class Call:
     def note_wait(self) -> None:
         """The wait is over, however it ended: keep how long it took for which reason."""
         record, now_s = self.record, self.context.clock()
-        ended = self.context.dispatcher.wait_clock.read(self._model, now_s)
+        ended = self.context.dispatcher.wait_clock.read(self.model, now_s)
         record.wait_reasons = waited(self._wait_began or {}, ended, now_s - self.opened_s - (record.enqueued_s or 0.0))
         record.waited_for_load = "loading" in record.wait_reasons
 
@@ -278,6 +320,8 @@ class Call:
         self.phase = CallPhase.DONE
         if self._breaker is not None and (self._breaker.failures or outcome is not Outcome.COMPLETED):
             self._tell(self._breaker, outcome)
+        for breaker in self._asked:  # those that it was not for, in the end
+            breaker.left(self.record.id)
         self.context.forget(self.record.id)
         self.context.recorder.close(self.record, outcome, self.now_s())
         if self._charge is not None:
@@ -313,53 +357,7 @@ class Call:
         record.engine_decode_ms = usage.engine_decode_ms
         record.finish_reason = usage.finish_reason
 
-    # Saying who is who, and how it went.
-
     @property
     def request_id(self) -> str:
         """The caller's own name for the request, or the record's."""
         return self.caller.request_id or self.record.id
-
-    def identity(self) -> Headers:
-        """Headers that let a caller find the record."""
-        record_id = self.record.id.encode("ascii")
-        return [(b"x-request-id", self.request_id.encode("ascii")), (b"x-penstock-id", record_id)]
-
-    def identity_lines(self) -> bytes:
-        """The same as complete header lines."""
-        return f"x-request-id: {self.request_id}\r\nx-penstock-id: {self.record.id}\r\n".encode("ascii")
-
-    def reply_headers(self) -> bytes:
-        """The same and what the wait was."""
-        figures = "".join(f"x-penstock-{name}: {value}\r\n" for name, value in self._figures())
-        return self.identity_lines() + figures.encode("ascii")
-
-    def figures_comment(self) -> bytes:
-        """What the wait was, for a stream whose head went out before that was known."""
-        return f": {' '.join(f'{name}={value}' for name, value in self._figures())}\n\n".encode("ascii")
-
-    def _figures(self) -> tuple[tuple[str, str], ...]:
-        record, model = self.record, self._model
-        queue_ms = 1000 * ((record.admitted_s or 0.0) - (record.enqueued_s or 0.0))
-        load_ms = 1000 * record.wait_reasons.get("loading", 0.0)
-        if not (model.isascii() and model.isprintable()):
-            model = model.encode("unicode_escape").decode("ascii")
-        return (
-            ("model", model),
-            ("queue-ms", f"{queue_ms:.0f}"),
-            ("load-ms", f"{load_ms:.0f}"),
-            ("position", f"{record.position_at_entry or 0}"),
-        )
-
-    def waiting_comment(self) -> bytes:
-        """Where it stands in the queue, as a comment in a stream."""
-        wait = self.context.dispatcher.explain(self.record.id)
-        eta = "" if wait.estimate_s is None else f" eta={wait.estimate_s:.0f}s"
-        return f": queued position={wait.position} reason={wait.reason.value}{eta}\n\n".encode("ascii")
-
-    def waiting_text(self) -> str:
-        """The same for people."""
-        wait = self.context.dispatcher.explain(self.record.id)
-        what = f"Loading {self._model}" if wait.reason is WaitReason.LOADING else f"Waiting for {self._model}"
-        before = f", {wait.position} before you" if wait.position else ""
-        return f"{what}{before}{'' if wait.estimate_s is None else f', about {wait.estimate_s:.0f} s'} …\n"

@@ -84,6 +84,10 @@ class Dispatcher:
     def is_waiting(self, ticket_id: str) -> bool:
         return ticket_id in self._waiters
 
+    def model_of(self, ticket_id: str) -> str | None:
+        """Which model serves the call, or will; None = it neither runs nor waits."""
+        return self._scheduler.model_of(ticket_id)
+
     def explain(self, ticket_id: str) -> Wait:
         return self._scheduler.explain(ticket_id, self._clock())
 

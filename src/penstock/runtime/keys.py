@@ -134,6 +134,12 @@ class Keyring:
         tallies = None if key is None else self._tallies.get(key.digest)
         return Charge(tallies, prompt_tokens, self._now()) if tallies else None
 
+    def charged(self, key: Key, prompt_tokens: int) -> Charge | None:
+        """The same, if there is room. Raises QuotaExceeded."""
+        if (error := self.quota_refusal(key)) is not None:
+            raise error
+        return self.charge(key, prompt_tokens)
+
     def settle(self, charge: Charge, record: CallRecord) -> None:
         """The call has ended. What was not sent to an engine costs nothing; unknown tokens count as estimated."""
         now = self._now()

@@ -11,7 +11,8 @@ import asyncio
 from penstock import errors
 from penstock.core.deadline import seconds
 from penstock.core.key import Key
-from penstock.core.message import Body, CallFacts, Edits, Head
+from penstock.core.message import Body, CallFacts, Head
+from penstock.core.model import Strategy
 from penstock.core.origin import is_allowed_origin, is_loopback, is_own_host
 from penstock.core.record import CallPhase, Outcome
 from penstock.errors import Unauthorized
@@ -19,12 +20,11 @@ from penstock.protocols.endpoints import Endpoint
 from penstock.runtime.answer import Answer, Nobody
 from penstock.runtime.call import Call, CallContext
 from penstock.runtime.catalog import Target
-from penstock.runtime.errand import Errand, Request
+from penstock.runtime.errand import Errand
+from penstock.runtime.outgoing import edited, request_to
+from penstock.runtime.told import identity, waiting_comment, waiting_text
 from penstock.wire.exchange import Client
-from penstock.wire.headers import CODINGS, CREDENTIALS
 from penstock.wire.upstream import Failure
-
-NOTHING: frozenset[bytes] = frozenset()
 
 CHALLENGE = (b"www-authenticate", b'Bearer realm="penstock"')
 
@@ -45,13 +45,18 @@ class Relay:
         "_errand",
         "_facts",
         "_head",
+        "_outgoing",
         "_reading",
         "_target",
+        "_tried",
+        "_wanted",
         "call",
     )
 
-    _facts: CallFacts
-    _target: Target
+    _facts: CallFacts  # what was asked
+    _outgoing: CallFacts  # the same as the engine is to read it
+    _wanted: Target  # what the name led to
+    _target: Target  # which of its models serves the call, or is to
 
     def __init__(
         self,
@@ -68,6 +73,7 @@ class Relay:
         self._head = head
         self._endpoint = endpoint
         self._reading: asyncio.Task[None] | None = None
+        self._tried: set[str] = set()  # models of a selector that have failed this call
         self.call = Call(context, head, endpoint.dialect.name, key)
         self._answer = Answer(self, self.call, client, endpoint.dialect)
         self._errand = Errand(self, self._answer)
@@ -96,35 +102,35 @@ class Relay:
             self._reading = asyncio.create_task(self._read_aside(body))
             return
         try:
-            facts = self._endpoint.dialect.read(self._head, body)
+            self._understand(body)
         except errors.GatewayError as error:
             self._refuse(error)
             return
-        self._understood(facts)
+        self._enter()
 
     async def _read_aside(self, body: Body) -> None:
         """Understand a large body on a thread: it takes long enough to be felt by others."""
         try:
-            facts = await asyncio.to_thread(self._endpoint.dialect.read, self._head, body)
-            self._reading = None
-            self._understood(facts)
+            await asyncio.to_thread(self._understand, body)
         except errors.GatewayError as error:
             self._reading = None
-            self._refuse(error)
-
-    def _understood(self, facts: CallFacts) -> None:
-        self._facts = facts
-        self.call.record.model_requested = facts.model
-        try:
-            self._target = target = self._context.catalog.resolve(facts.model)
-            if target.engine_name is not None and target.engine_name != facts.model:
-                self._endpoint.dialect.edit(self._head, facts, Edits(model=target.engine_name))
-        except errors.GatewayError as error:
             self._refuse(error)
             return
-        self._answer.expect(facts)
-        self.call.enter(target, facts, self)
-        if self.call.phase is CallPhase.QUEUED and facts.is_stream:
+        self._reading = None
+        self._enter()
+
+    def _understand(self, body: Body) -> None:
+        """Raises BadRequest, UnknownModel."""
+        self._facts = self._outgoing = facts = self._endpoint.dialect.read(self._head, body)
+        self.call.record.model_requested = facts.model or None
+        self._wanted = self._target = target = self._context.catalog.resolve(facts.model)
+        if target.choice is None:
+            self._outgoing = edited(self._endpoint, self._head, facts, target)
+
+    def _enter(self) -> None:
+        self._answer.expect(self._facts)
+        self.call.enter(self._wanted, self._facts, self, self._tried)
+        if self.call.phase is CallPhase.QUEUED and self._facts.is_stream and not self._answer.is_committed:
             self._begin_waiting()
 
     def refuse_body(self, error: errors.GatewayError) -> None:
@@ -159,11 +165,25 @@ class Relay:
     def admitted(self, replica_id: str, now_s: float) -> None:
         self.call.take_slot(replica_id, now_s)
         self._answer.heard_s = now_s
-        self._errand.go(self._context.engines[replica_id], self._request())
+        if self._wanted.choice is not None:
+            self._target = self._wanted.of(replica_id)
+            try:
+                self._outgoing = edited(self._endpoint, self._head, self._facts, self._target)
+            except errors.GatewayError as error:
+                self._refuse(error)
+                return
+        request = request_to(
+            self._endpoint, self._head, self._outgoing, self._target, is_promised=self._answer.is_committed
+        )
+        self._errand.go(self._context.engines[replica_id], request)
 
     def refused(self, error: errors.GatewayError, now_s: float) -> None:
         if self.call.phase is CallPhase.QUEUED:
             self.call.note_wait()
+            self._target = self._wanted.of(self.call.model)
+            if self._may_try_another(error):
+                self._try_another(error)
+                return
         if isinstance(error, errors.StartFailed):
             error.detail = self._context.engines[self._target.model].log_tail() or None
         self._refuse(error)
@@ -181,27 +201,13 @@ class Relay:
         call = self.call
         if call.phase is not CallPhase.QUEUED:
             return None
-        comment, text = call.waiting_comment(), b""
+        comment, text = waiting_comment(call), b""
         if self._target.settings.send_loading_state:
-            text = self._endpoint.dialect.waiting_text(call.waiting_text(), call.record.model or "")
+            text = self._endpoint.dialect.waiting_text(waiting_text(call), call.record.model or "")
         self._answer.say_waiting(text or comment)
         return TEXT_EVERY_S if text else COMMENT_EVERY_S
 
     # Sender: the request on its way.
-
-    def _request(self) -> Request:
-        target, facts, asked, endpoint = self._target, self._facts, self._head, self._endpoint
-        headers, dropped = asked.headers, CREDENTIALS
-        if target.api_key is not None:
-            headers = [*(h for h in headers if h[0].lower() not in CREDENTIALS), _bearer(target.api_key)]
-            dropped = NOTHING
-        elif target.forwards_client_key:
-            dropped = NOTHING
-        if facts.hides_usage_chunk or self._answer.is_committed:  # from a compressed stream nothing can be taken out
-            dropped |= CODINGS
-        path = (endpoint.engine_path or endpoint.path) + facts.query
-        has_body = facts.body_bytes > 0 or b"content-length" in asked.fields or b"transfer-encoding" in asked.fields
-        return Request(asked.method, path, headers, dropped, facts.body, has_body)
 
     def sent(self) -> None:
         self.call.record.sent_s = self.call.now_s()
@@ -209,7 +215,7 @@ class Relay:
             self._errand.pause()
 
     def sent_back(self) -> None:
-        self.call.enter_again(self._target, self._facts, self)
+        self.call.enter_again(self._wanted, self._facts, self, self._tried)
 
     def unreachable(self, reason: str) -> None:
         self._fail(errors.EngineUnreachable(model=self._target.model, reason=reason))
@@ -286,7 +292,7 @@ class Relay:
             self._answer.break_off(error)
             return
         reply = self._endpoint.dialect.refusal(error, self.call.request_id)
-        reply.headers += self.call.identity()
+        reply.headers += identity(self.call)
         if isinstance(error, Unauthorized):
             reply.headers.append(CHALLENGE)
         self._client.reply(reply)
@@ -294,7 +300,10 @@ class Relay:
     def _fail(self, error: errors.GatewayError) -> None:
         """The engine will not complete its answer."""
         if not self._answer.is_begun:
-            self._refuse(error)
+            if self._may_try_another(error):
+                self._try_another(error)
+            else:
+                self._refuse(error)
             return
         call, record = self.call, self.call.record
         call.keep_usage(self._answer.meter.usage)
@@ -302,6 +311,17 @@ class Relay:
         record.error_code, record.error_detail = error.code, error.message
         call.close(Outcome.CLIENT_ABANDONED if record.abandoned_in is not None else Outcome(error.outcome))
         self._answer.break_off(error)
+
+    def _may_try_another(self, error: errors.GatewayError) -> bool:
+        """Whether the selector has another model for a call of which its client has seen nothing yet."""
+        choice, has_failed = self._wanted.choice, isinstance(error, errors.UpstreamFailed | errors.StartFailed)
+        if choice is None or choice.strategy is not Strategy.FAILOVER or not has_failed or self.call.has_been_left:
+            return False
+        return len(self._tried | {self._target.model}) < len(choice.models)
+
+    def _try_another(self, error: errors.GatewayError) -> None:
+        self._tried.add(self._target.model)
+        self.call.enter_again(self._wanted, self._facts, self, self._tried, failed=error)
 
     def _written(self, is_written: bool) -> None:
         """The engine had ended; now the client has the last byte, or has left."""
@@ -324,7 +344,3 @@ class Relay:
             self._reading.cancel()
             self._reading = None
         self._errand.drop()
-
-
-def _bearer(api_key: str) -> tuple[bytes, bytes]:
-    return b"authorization", b"Bearer " + api_key.encode("utf-8")

@@ -1,0 +1,42 @@
+"""What an engine is sent: the caller's request, changed only where the configuration or the gateway must."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from penstock.core.message import CallFacts, Edits, Head
+from penstock.protocols.endpoints import Endpoint
+from penstock.runtime.catalog import Target
+from penstock.runtime.errand import Request
+from penstock.wire.headers import CODINGS, CREDENTIALS
+
+NO_HEADERS: frozenset[bytes] = frozenset()
+NO_EDITS = Edits()
+
+
+def edited(endpoint: Endpoint, head: Head, facts: CallFacts, target: Target) -> CallFacts:
+    """The facts with the body as this target's engine is to read it. Raises BadRequest."""
+    edits = target.edits
+    if facts.has_priority and not target.settings.forward_priority:
+        edits = edits or NO_EDITS
+        edits = replace(edits, drop=(*edits.drop, "priority"))
+    if edits is None or edits.is_empty:
+        return facts
+    facts = replace(facts)
+    endpoint.dialect.edit(head, facts, edits)
+    return facts
+
+
+def request_to(endpoint: Endpoint, head: Head, facts: CallFacts, target: Target, *, is_promised: bool) -> Request:
+    """`is_promised`: the client was told that a stream will come, and cannot be told of a coding any more."""
+    headers, dropped = head.headers, CREDENTIALS
+    if target.credentials:
+        headers = [*(header for header in headers if header[0].lower() not in CREDENTIALS), *target.credentials]
+        dropped = NO_HEADERS
+    elif target.forwards_client_key:
+        dropped = NO_HEADERS
+    if facts.hides_usage_chunk or is_promised:  # from a compressed stream nothing can be taken out
+        dropped |= CODINGS
+    path = (endpoint.engine_path or endpoint.path) + facts.query
+    has_body = facts.body_bytes > 0 or b"content-length" in head.fields or b"transfer-encoding" in head.fields
+    return Request(head.method, path, headers, dropped, facts.body, has_body)

@@ -1,0 +1,57 @@
+"""What a caller is told about its call beside the answer: how to find its record, what the wait was, why it waits."""
+
+from __future__ import annotations
+
+from penstock.core.message import Headers
+from penstock.core.scheduler import WaitReason
+from penstock.runtime.call import Call
+
+
+def identity(call: Call) -> Headers:
+    """Headers that let a caller find the record."""
+    return [(b"x-request-id", call.request_id.encode("ascii")), (b"x-penstock-id", call.record.id.encode("ascii"))]
+
+
+def identity_lines(call: Call) -> bytes:
+    """The same as complete header lines."""
+    return f"x-request-id: {call.request_id}\r\nx-penstock-id: {call.record.id}\r\n".encode("ascii")
+
+
+def reply_lines(call: Call) -> bytes:
+    """The same and what the wait was."""
+    figures = "".join(f"x-penstock-{name}: {value}\r\n" for name, value in _figures(call))
+    return identity_lines(call) + figures.encode("ascii")
+
+
+def figures_comment(call: Call) -> bytes:
+    """What the wait was, for a stream whose head went out before that was known."""
+    return f": {' '.join(f'{name}={value}' for name, value in _figures(call))}\n\n".encode("ascii")
+
+
+def _figures(call: Call) -> tuple[tuple[str, str], ...]:
+    record, model = call.record, call.model
+    queue_ms = 1000 * ((record.admitted_s or 0.0) - (record.enqueued_s or 0.0))
+    load_ms = 1000 * record.wait_reasons.get("loading", 0.0)
+    if not (model.isascii() and model.isprintable()):
+        model = model.encode("unicode_escape").decode("ascii")
+    return (
+        ("model", model),
+        ("queue-ms", f"{queue_ms:.0f}"),
+        ("load-ms", f"{load_ms:.0f}"),
+        ("position", f"{record.position_at_entry or 0}"),
+    )
+
+
+def waiting_comment(call: Call) -> bytes:
+    """Where it stands in the queue, as a comment in a stream."""
+    wait = call.context.dispatcher.explain(call.record.id)
+    eta = "" if wait.estimate_s is None else f" eta={wait.estimate_s:.0f}s"
+    return f": queued position={wait.position} reason={wait.reason.value}{eta}\n\n".encode("ascii")
+
+
+def waiting_text(call: Call) -> str:
+    """The same for people."""
+    wait = call.context.dispatcher.explain(call.record.id)
+    what = f"Loading {call.model}" if wait.reason is WaitReason.LOADING else f"Waiting for {call.model}"
+    before = f", {wait.position} before you" if wait.position else ""
+    return f"{what}{before}{'' if wait.estimate_s is None else f', about {wait.estimate_s:.0f} s'} …\n"
