@@ -1,0 +1,202 @@
+"""Captures: what calls said and were answered, collected as it passes, kept for a while in bounded memory.
+
+A call is collected on the loop, by references to the bytes that pass. Ten times a second those that have ended go to
+one thread, which masks and compresses them; when more end than it may take, the latest are kept, and beside them the
+latest that failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+from penstock.core.capture import CaptureLevel, KeptCapture, Room, Summary
+from penstock.core.message import Head
+from penstock.core.record import CallRecord, Outcome
+from penstock.protocols.endpoints import Endpoint
+from penstock.runtime.collecting import HEAD_BYTES, Capture
+from penstock.runtime.keeping import Keeper, RawCapture, packed, unpacked
+from penstock.runtime.shelf import Entry, Shelf
+
+log = logging.getLogger("penstock.captures")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+KEEP_EVERY_S = 0.1
+MOST_AT_ONCE = 64
+"""So many of the calls that ended within `KEEP_EVERY_S` are kept: what this costs does not grow with the load."""
+REST_AFTER_S = 30.0
+"""With nothing to keep for so long, the compressor gives its memory back."""
+WORK_S = 0.0005
+"""After so long at a stretch the thread pauses as long: it shares the interpreter with the loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Captures, newest first. next: where the following page begins; None = this is the last."""
+
+    captures: list[Summary]
+    next: int | None
+
+
+class Captures:
+    """All captures of a gateway. Of the loop's thread, but for what stands under "The thread"."""
+
+    def __init__(
+        self, keeper: Keeper, *, buffer_bytes: int, level: CaptureLevel, model_levels: Iterable[CaptureLevel] = ()
+    ) -> None:
+        """Must be called on the running loop. buffer_bytes: 0 = nothing is kept. level: while a model is not known."""
+        wanted = {level, *model_levels} - {CaptureLevel.OFF}
+        self.is_on = buffer_bytes > 0 and bool(wanted)
+        self.level = level
+        self.room = Room(2 * buffer_bytes)
+        self.missed = 0
+        """Calls that found no room, or ended at once with too many others, and are not kept."""
+        self._keeper = keeper
+        self._loop = asyncio.get_running_loop()
+        self._shelf = Shelf(buffer_bytes)
+        self._open: dict[str, Capture] = {}
+        self._failed: dict[str, Capture] = {}
+        self._succeeded: dict[str, Capture] = {}
+        self._keeping: dict[str, Capture] = {}  # the thread has them
+        self._timer: asyncio.TimerHandle | None = None
+        self._rest_timer: asyncio.TimerHandle | None = None
+        self._thread = ThreadPoolExecutor(1, "captures")  # begins with the first task it gets
+
+    # What the relay tells.
+
+    def begin(self, record: CallRecord, endpoint: Endpoint, level: CaptureLevel | None, head: Head) -> Capture | None:
+        """A call is opened. `level` None = its model is not known yet. None = nothing of it is kept."""
+        if not self.is_on or level is CaptureLevel.OFF:
+            return None
+        if self.room.most_bytes - self.room.held_bytes < HEAD_BYTES + len(head.target):
+            self.missed += 1
+            return None
+        capture = self._open[record.id] = Capture(self, record, endpoint, level, head)
+        return capture
+
+    def drop(self, capture: Capture) -> None:
+        """Keep nothing of it. Idempotent."""
+        if self._open.pop(capture.record.id, None) is not None:
+            capture.give_back()
+
+    def ended(self, capture: Capture) -> None:
+        """Its record is closed. Idempotent."""
+        record = capture.record
+        if record.id not in self._open:
+            return
+        if capture.level is CaptureLevel.OFF:
+            self.drop(capture)
+            return
+        del self._open[record.id]
+        waiting = self._succeeded if record.outcome == Outcome.COMPLETED else self._failed
+        waiting[record.id] = capture
+        if len(waiting) > MOST_AT_ONCE:
+            self.missed += 1
+            waiting.pop(next(iter(waiting))).give_back()
+        if self._timer is None:
+            self._timer = self._loop.call_later(KEEP_EVERY_S, self._tick)
+
+    # What the operator asks.
+
+    def has(self, call_id: str) -> bool:
+        """Whether something is kept of a call, which may still run."""
+        return (
+            call_id in self._shelf.ids
+            or call_id in self._open
+            or call_id in self._succeeded
+            or call_id in self._failed
+            or call_id in self._keeping
+        )
+
+    async def page(self, *, before: int | None, limit: int) -> Page:
+        """Captures of calls that have ended, newest first; `before`: an earlier page's `next`."""
+        self._hand_over()
+        found = await self._in_thread(self._entries, before, limit + 1)
+        following = found[limit - 1].place if len(found) > limit else None
+        return Page([entry.summary for entry in found[:limit]], following)
+
+    async def one(self, call_id: str) -> KeptCapture | None:
+        """What is kept of a call; of one that still runs, what there is by now."""
+        waiting = self._open.get(call_id) or self._succeeded.get(call_id) or self._failed.get(call_id)
+        if waiting is not None:
+            return await self._in_thread(self._keeper.kept, waiting.raw())
+        return await self._in_thread(self._read, call_id)
+
+    async def clear(self) -> None:
+        """Throw away what is kept of calls that have ended."""
+        for waiting in (self._failed, self._succeeded):
+            for capture in waiting.values():
+                capture.give_back()
+            waiting.clear()
+        await self._in_thread(self._shelf.clear)
+
+    def close(self) -> None:
+        """Nothing is kept any more."""
+        self.is_on = False
+        for timer in (self._timer, self._rest_timer):
+            if timer is not None:
+                timer.cancel()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    # From the loop to the thread.
+
+    def _tick(self) -> None:
+        self._timer = None
+        if self._keeping:  # the thread is behind
+            self._timer = self._loop.call_later(KEEP_EVERY_S, self._tick)
+        else:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        batch = {**self._failed, **self._succeeded}
+        if not batch or not self.is_on:
+            return
+        self._failed.clear()
+        self._succeeded.clear()
+        self._keeping |= batch
+        raws = [capture.raw() for capture in batch.values()]
+        kept = self._loop.run_in_executor(self._thread, self._keep, raws)
+        kept.add_done_callback(lambda done: self._kept(batch, done))
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
+        self._rest_timer = self._loop.call_later(REST_AFTER_S, self._rest)
+
+    def _kept(self, batch: dict[str, Capture], done: asyncio.Future[None]) -> None:
+        for call_id, capture in batch.items():
+            self._keeping.pop(call_id, None)
+            capture.give_back()
+        if not done.cancelled() and (error := done.exception()) is not None:
+            self.missed += len(batch)
+            log.error("captures_lost count=%d", len(batch), exc_info=error)
+
+    def _rest(self) -> None:
+        self._rest_timer = None
+        self._loop.run_in_executor(self._thread, self._shelf.rest)
+
+    async def _in_thread(self, task: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._loop.run_in_executor(self._thread, lambda: task(*args, **kwargs))
+
+    # The thread: one task after the other, so what is asked for is seen after what was handed over before.
+
+    def _keep(self, raws: list[RawCapture]) -> None:
+        began_s = time.perf_counter()
+        for raw in raws:
+            kept = self._keeper.kept(raw)
+            self._shelf.put(kept.summary, packed(kept))
+            if time.perf_counter() - began_s > WORK_S:
+                time.sleep(WORK_S)
+                began_s = time.perf_counter()
+
+    def _entries(self, before: int | None, limit: int) -> list[Entry]:
+        return self._shelf.entries(before=before, limit=limit)
+
+    def _read(self, call_id: str) -> KeptCapture | None:
+        content = self._shelf.read(call_id)
+        return None if content is None else unpacked(content)

@@ -1,0 +1,149 @@
+"""One call while it is collected for the captures: references to the bytes that pass, within a room that all share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from penstock.core.capture import Absence, CaptureLevel, Collected, Collector, Room, Summary
+from penstock.core.message import Body, Head, Headers
+from penstock.core.record import CallRecord
+from penstock.protocols.endpoints import Capture as Kept
+from penstock.protocols.endpoints import Endpoint
+from penstock.runtime.keeping import RawBody, RawCapture
+
+NAME_CHARACTERS = 1024
+HEAD_BYTES = 1024
+"""What a call holds beside its heads and bodies."""
+
+
+class Owner(Protocol):
+    """All captures, as one needs them. level: of calls whose model is not known (yet)."""
+
+    level: CaptureLevel
+    room: Room
+
+    def drop(self, capture: Capture) -> None: ...
+    def ended(self, capture: Capture) -> None: ...
+
+
+class Capture:
+    """One call while it is collected. Plain functions, none of which raises."""
+
+    __slots__ = (
+        "_endpoint",
+        "_head",
+        "_leased_bytes",
+        "_level",
+        "_owner",
+        "_request",
+        "_response",
+        "_response_head",
+        "record",
+    )
+
+    def __init__(
+        self, owner: Owner, record: CallRecord, endpoint: Endpoint, level: CaptureLevel | None, head: Head
+    ) -> None:
+        self.record = record
+        self._owner = owner
+        self._endpoint = endpoint
+        self._level = level  # None = its model is not known yet
+        self._head = head
+        self._request: Collector | None = None
+        self._response: Collector | None = None
+        self._response_head: tuple[int, Headers] | None = None
+        self._leased_bytes = owner.room.lease(HEAD_BYTES + len(head.target) + _heads_bytes(head.headers))
+
+    @property
+    def level(self) -> CaptureLevel:
+        return self._owner.level if self._level is None else self._level
+
+    def model(self, level: CaptureLevel) -> None:
+        """Its model is known, and how much is kept of that one's calls."""
+        self._level = level
+        if level is CaptureLevel.OFF:
+            self._owner.drop(self)
+
+    def request(self, pieces: Iterable[Body]) -> None:
+        """The whole body, as the caller sent it. It must not change any more."""
+        may_be_full = self._level is None or self._level is CaptureLevel.FULL
+        if may_be_full and self._request is None and self._endpoint.capture is not Kept.NOTHING:
+            self._request = Collector(self._owner.room)
+            self._request.add_body(pieces)
+
+    def response_head(self, status: int, headers: Headers) -> None:
+        """The answer begins: the engine's, or a refusal."""
+        if self._level is CaptureLevel.OFF:
+            return
+        self._response_head = (status, headers)
+        self._leased_bytes += self._owner.room.lease(_heads_bytes(headers))
+        is_kept = self._endpoint.capture is Kept.BODIES or status >= 400
+        if is_kept and self._response is None and self.level is CaptureLevel.FULL:
+            self._response = Collector(self._owner.room)
+
+    def response(self, data: bytes) -> None:
+        """The next piece of the answer, as the caller gets it."""
+        if self._response is not None:
+            self._response.add(data)
+
+    def end(self) -> None:
+        """The record is closed."""
+        self._owner.ended(self)
+
+    def raw(self) -> RawCapture:
+        """What there is by now."""
+        record, capture = self.record, self._endpoint.capture
+        status, headers = self._response_head or (None, [])
+        return RawCapture(
+            _summary(record, status),
+            self.level,
+            self._head.target,
+            self._head.http_version,
+            self._head.headers,
+            self._body(self._request, record.request_bytes, is_kept=capture is not Kept.NOTHING),
+            status,
+            headers,
+            self._body(self._response, record.response_bytes, is_kept=capture is Kept.BODIES),
+        )
+
+    def give_back(self) -> None:
+        """Let go of everything that was collected, and collect no more."""
+        self._level = CaptureLevel.OFF
+        for collector in (self._request, self._response):
+            if collector is not None:
+                collector.give_back()
+        self._request = self._response = None
+        self._owner.room.give_back(self._leased_bytes)
+        self._leased_bytes = 0
+
+    def _body(self, collector: Collector | None, passed_bytes: int | None, *, is_kept: bool) -> RawBody:
+        if self.level is not CaptureLevel.FULL:
+            return RawBody(passed_bytes or 0, Collected(), Absence.LEVEL)
+        if collector is None:
+            return RawBody(passed_bytes or 0, Collected(), Absence.NONE if is_kept else Absence.ENDPOINT)
+        collected = collector.collected()
+        seen = sum(map(len, collected.head)) + collected.missing_bytes + sum(map(len, collected.tail))
+        return RawBody(seen, collected, Absence.NONE)
+
+
+def _heads_bytes(headers: Headers) -> int:
+    return sum([len(name) + len(value) for name, value in headers])
+
+
+def _summary(record: CallRecord, status: int | None) -> Summary:
+    model = record.model or record.model_requested
+    return Summary(
+        record.id,
+        record.received_at,
+        record.method[:NAME_CHARACTERS],
+        record.path[:NAME_CHARACTERS],
+        record.dialect,
+        None if model is None else model[:NAME_CHARACTERS],
+        record.key or record.key_fingerprint,
+        record.http_status or status,
+        record.outcome,
+        record.done_s,
+        record.request_bytes,
+        record.response_bytes,
+    )

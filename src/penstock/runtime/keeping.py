@@ -1,0 +1,153 @@
+"""From the raw pieces of a call to what is kept of it: readable, without media, with every secret masked.
+
+Runs on the thread of the captures. What cannot be searched for secrets is not kept.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from penstock.core.capture import (
+    Absence,
+    CaptureLevel,
+    Collected,
+    KeptBody,
+    KeptCapture,
+    Summary,
+    is_media,
+    without_media,
+)
+from penstock.core.message import Headers
+from penstock.core.redact import Redactor
+from penstock.core.shown import shown_secrets, without
+
+SEAM_BYTES = 512
+"""So much on both sides of a gap is not kept: it may be a part of a secret that the gap has cut."""
+NAME_CHARACTERS = 256
+"""Most of a name or a path in the list of captures."""
+INFLATED_BYTES = 4 * 1024 * 1024
+"""Most that a compressed body is inflated to."""
+
+Inflate = Callable[[str, bytes, int], "bytes | None"]
+"""Undo a content coding, up to so many bytes; None = it cannot be undone."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(KeptCapture).decode
+
+
+@dataclass(frozen=True, slots=True)
+class RawBody:
+    """A body as it was collected. absence: why it was not."""
+
+    passed_bytes: int
+    collected: Collected
+    absence: Absence
+
+
+@dataclass(frozen=True, slots=True)
+class RawCapture:
+    """Everything that was collected of a call, secrets included: it lives as briefly as possible."""
+
+    summary: Summary
+    level: CaptureLevel
+    target: bytes
+    http_version: str
+    request_headers: Headers
+    request: RawBody
+    status: int | None
+    response_headers: Headers
+    response: RawBody
+
+
+def packed(capture: KeptCapture) -> bytes:
+    return _encode(capture)
+
+
+def unpacked(content: bytes) -> KeptCapture:
+    return _decode(content)
+
+
+class Keeper:
+    """Makes captures fit to be kept."""
+
+    def __init__(self, redactor: Redactor, inflate: Inflate) -> None:
+        self._redactor = redactor
+        self._inflate = inflate
+
+    def kept(self, raw: RawCapture) -> KeptCapture:
+        """What is kept of a call."""
+        secrets = shown_secrets(raw.request_headers, raw.target) + shown_secrets(raw.response_headers, b"")
+        target = without(self._redactor.target(raw.target), secrets)
+        return KeptCapture(
+            self._summary(raw.summary, secrets),
+            raw.level,
+            target,
+            raw.http_version,
+            self._headers(raw.request_headers, secrets),
+            self._body(raw.request, raw.request_headers, secrets),
+            raw.status,
+            self._headers(raw.response_headers, secrets),
+            self._body(raw.response, raw.response_headers, secrets),
+        )
+
+    def _summary(self, summary: Summary, secrets: list[bytes]) -> Summary:
+        def masked(text: str) -> str:
+            content = text.encode("utf-8", "surrogatepass")
+            return without(self._redactor.content(content), secrets).decode("utf-8", "replace")[:NAME_CHARACTERS]
+
+        return replace(
+            summary,
+            method=masked(summary.method),
+            path=masked(summary.path),
+            model=None if summary.model is None else masked(summary.model),
+        )
+
+    def _headers(self, headers: Headers, secrets: list[bytes]) -> Headers:
+        masked = self._redactor.headers(headers)
+        return [(name, without(value, secrets)) for name, value in masked] if secrets else masked
+
+    def _body(self, raw: RawBody, headers: Headers, secrets: list[bytes]) -> KeptBody:
+        if raw.absence is not Absence.NONE or not raw.passed_bytes:
+            return KeptBody(raw.passed_bytes, absence=raw.absence if raw.passed_bytes else Absence.NONE)
+        fields = {name.lower(): value.decode("latin-1").strip().lower() for name, value in headers}
+        if is_media(fields.get(b"content-type", "")):
+            return KeptBody(raw.passed_bytes, absence=Absence.MEDIA)
+        head, missing, tail = _joined(raw.collected)
+        coding = fields.get(b"content-encoding", "identity")
+        if coding not in ("", "identity"):
+            return self._inflated(raw.passed_bytes, coding, head, is_cut=missing > 0, secrets=secrets)
+        if missing:
+            missing += min(SEAM_BYTES, len(head)) + min(SEAM_BYTES, len(tail))
+            head, tail = head[:-SEAM_BYTES], tail[SEAM_BYTES:]
+        return KeptBody(raw.passed_bytes, self._masked(head, secrets), missing, self._masked(tail, secrets))
+
+    def _inflated(self, passed_bytes: int, coding: str, head: bytes, *, is_cut: bool, secrets: list[bytes]) -> KeptBody:
+        """Of what is cut, its beginning. How much is missing then nobody knows: at least what was not collected."""
+        plain = self._inflate(coding, head, INFLATED_BYTES)
+        if plain is None:
+            return KeptBody(passed_bytes, absence=Absence.CODING)
+        missing = 0
+        if is_cut or len(plain) >= INFLATED_BYTES:
+            plain, missing = plain[:-SEAM_BYTES], max(1, passed_bytes - len(head))
+        return KeptBody(passed_bytes, self._masked(plain, secrets), missing, coding=coding)
+
+    def _masked(self, content: bytes, secrets: list[bytes]) -> bytes:
+        return self._redactor.content(without(without_media(content), secrets))
+
+
+def inflate_zlib(coding: str, data: bytes, most_bytes: int) -> bytes | None:
+    """gzip and deflate, as far as they can be read."""
+    if coding not in ("gzip", "x-gzip", "deflate"):
+        return None
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(data, most_bytes)
+    except zlib.error:
+        return None
+
+
+def _joined(collected: Collected) -> tuple[bytes, int, bytes]:
+    return b"".join(collected.head), collected.missing_bytes, b"".join(collected.tail)
