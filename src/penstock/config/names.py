@@ -15,19 +15,22 @@ def full_name(peer: str, model: str) -> str:
     return f"{peer}/{model}"
 
 
+def peer_names(settings: Settings) -> dict[str, tuple[str, str]]:
+    """From the full name of every peer's model to the peer, and what the peer calls it."""
+    return {full_name(name, model): (name, model) for name, peer in settings.peers.items() for model in peer.models}
+
+
 def peer_models(settings: Settings) -> dict[str, ModelSettings]:
     """The models of all peers by their full names; where the short name is free, it is an alias."""
     made: dict[str, ModelSettings] = {}
     having = Counter(model for peer in settings.peers.values() for model in set(peer.models))
-    full_names = {full_name(name, model) for name, peer in settings.peers.items() for model in peer.models}
-    taken = {*known_names(settings.models), *settings.selectors, *full_names}
-    for name, peer in settings.peers.items():
+    names = peer_names(settings)
+    taken = {*known_names(settings.models), *settings.selectors, *names}
+    for name, (peer_name, model) in names.items():
+        peer = settings.peers[peer_name]
         said = {key: getattr(peer, key) for key in _PASSED_ON if key in peer.model_fields_set}
-        for model in peer.models:
-            aliases = (model,) if having[model] == 1 and model not in taken else ()
-            made[full_name(name, model)] = ModelSettings.model_validate(
-                {**said, "aliases": aliases, "use_model_name": model}
-            )
+        aliases = (model,) if having[model] == 1 and model not in taken else ()
+        made[name] = ModelSettings.model_validate({**said, "aliases": aliases, "use_model_name": model})
     return made
 
 

@@ -66,12 +66,12 @@ class Catalog:
         """From now on names mean what this profile says; None = what is configured. Raises UnknownProfile."""
         if profile is not None and profile not in self.profiles:
             raise UnknownProfile(name=profile)
-        pins = {} if profile is None else self.profiles[profile].pins
+        self.active = profile
+        pins = self.pins()
         self._off = frozenset(name for name, target in pins.items() if not target)
         pinned = {name: _renamed(self._own[target], name, target) for name, target in pins.items() if target}
         self._targets = {name: target for name, target in self._own.items() if name not in self._off} | pinned
         self._max_steps = 1 + max((name.count("/") for name in (*self._targets, *self._off)), default=0)
-        self.active = profile
 
     def resolve(self, name: str) -> Target:
         """Raises UnknownModel, with the nearest name as a hint."""
@@ -111,6 +111,10 @@ class Catalog:
     def names(self) -> Mapping[str, Target]:
         """Every name that can be asked for now."""
         return self._targets
+
+    def pins(self) -> Mapping[str, str | None]:
+        """What the active profile pins."""
+        return {} if self.active is None else self.profiles[self.active].pins
 
 
 def _own_targets(settings: Settings) -> dict[str, Target]:

@@ -25,6 +25,7 @@ from penstock.web.door import App, Door, error_body
 from penstock.web.keys import KeyRoutes
 from penstock.web.listing import Listing
 from penstock.web.live import LiveRoutes
+from penstock.web.profiles import Profiles
 from penstock.web.session import SessionRoutes
 
 UI = Path(str(files("penstock.web") / "ui"))
@@ -33,54 +34,11 @@ UI = Path(str(files("penstock.web") / "ui"))
 def create_app(gateway: Gateway) -> App:
     """The ASGI application of a gateway."""
     app = FastAPI(title="Penstock", version=__version__, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
-    listing, live, control = Listing(gateway), LiveRoutes(gateway), Control(gateway)
-
-    # For every client of the models.
-    app.get("/health")(live.health)
-    app.get("/v1/models")(listing.all)
-    app.get("/models", include_in_schema=False)(listing.all)
-    app.get("/v1/models/{name:path}")(listing.one)
-
-    # For the operator: what is going on.
-    app.get("/health/detail")(live.health_detail)
-    app.get("/api/v1/version")(live.version)
-    app.get("/api/v1/live")(live.stream)
-    app.get("/api/v1/state")(live.state)
-    app.get("/api/v1/models")(live.models)
-    app.get("/api/v1/calls")(live.calls)
-    app.get("/api/v1/queue")(live.queue)
-    app.get("/api/v1/models/log")(live.log)
-    app.get("/api/v1/keys")(KeyRoutes(gateway).all)
-
-    # For the operator: what to do.
-    app.post("/api/v1/models/load", status_code=202)(control.load)
-    app.post("/api/v1/models/unload", status_code=202)(control.unload)
-    app.post("/api/v1/models/pin", status_code=202)(control.pin)
-    app.post("/api/v1/models/unpin", status_code=202)(control.unpin)
-    app.post("/api/v1/models/reset", status_code=202)(control.reset)
-    app.post("/api/v1/models/pause")(control.pause)
-    app.post("/api/v1/models/resume")(control.resume)
-    app.post("/api/v1/calls/cancel")(control.cancel)
-    app.post("/api/v1/calls/priority")(control.priority)
-
-    # The same state in the shapes of another system.
-    overlaat = Overlaat(gateway)
-    for prefix in ("", "/compat/overlaat"):
-        app.get(f"{prefix}/__queue/health", include_in_schema=False)(overlaat.health)
-        app.get(f"{prefix}/__queue/status", include_in_schema=False)(overlaat.status)
-        app.post(f"{prefix}/__queue/cancel/{{call_id}}", include_in_schema=False)(overlaat.cancel)
-        app.post(f"{prefix}/__queue/cancel-all", include_in_schema=False)(overlaat.cancel_all)
-
-    # The page.
-    session = SessionRoutes(gateway)
-    app.get("/api/v1/session")(session.show)
-    app.post("/api/v1/session")(session.open)
-    app.delete("/api/v1/session")(session.close)
-    app.get("/", include_in_schema=False)(_page)
-    app.get("/ui", include_in_schema=False)(_to_page)
-    app.get("/ui/", include_in_schema=False)(_to_page)
-    app.mount("/ui", PageFiles(directory=UI), name="ui")
-
+    _add_what_clients_ask(app, gateway)
+    _add_what_operators_see(app, gateway)
+    _add_what_operators_do(app, gateway)
+    _add_other_systems_routes(app, gateway)
+    _add_page(app, gateway)
     app.add_exception_handler(HTTPException, _say_http)  # type: ignore[arg-type]
     app.add_exception_handler(GatewayError, _say_refusal)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _say_invalid)  # type: ignore[arg-type]
@@ -92,6 +50,66 @@ def create_app(gateway: Gateway) -> App:
         allowed_origins=context.allowed_origins,
         trusted_proxies=context.trusted_proxies,
     )
+
+
+def _add_what_clients_ask(app: FastAPI, gateway: Gateway) -> None:
+    listing = Listing(gateway)
+    app.get("/health")(LiveRoutes(gateway).health)
+    app.get("/v1/models")(listing.all)
+    app.get("/models", include_in_schema=False)(listing.all)
+    app.get("/v1/models/{name:path}")(listing.one)
+
+
+def _add_what_operators_see(app: FastAPI, gateway: Gateway) -> None:
+    live = LiveRoutes(gateway)
+    app.get("/health/detail")(live.health_detail)
+    app.get("/api/v1/version")(live.version)
+    app.get("/api/v1/live")(live.stream)
+    app.get("/api/v1/state")(live.state)
+    app.get("/api/v1/models")(live.models)
+    app.get("/api/v1/calls")(live.calls)
+    app.get("/api/v1/queue")(live.queue)
+    app.get("/api/v1/models/log")(live.log)
+    app.get("/api/v1/keys")(KeyRoutes(gateway).all)
+    app.get("/api/v1/profiles")(Profiles(gateway).all)
+
+
+def _add_what_operators_do(app: FastAPI, gateway: Gateway) -> None:
+    control = Control(gateway)
+    app.post("/api/v1/models/load", status_code=202)(control.load)
+    app.post("/api/v1/models/unload", status_code=202)(control.unload)
+    app.post("/api/v1/models/pin", status_code=202)(control.pin)
+    app.post("/api/v1/models/unpin", status_code=202)(control.unpin)
+    app.post("/api/v1/models/reset", status_code=202)(control.reset)
+    app.post("/api/v1/models/pause")(control.pause)
+    app.post("/api/v1/models/resume")(control.resume)
+    app.post("/api/v1/calls/cancel")(control.cancel)
+    app.post("/api/v1/calls/priority")(control.priority)
+    app.put("/api/v1/profiles/active")(Profiles(gateway).activate)
+
+
+def _add_other_systems_routes(app: FastAPI, gateway: Gateway) -> None:
+    """The same state in the shapes of other systems."""
+    overlaat, profiles = Overlaat(gateway), Profiles(gateway)
+    for prefix in ("", "/compat/overlaat"):
+        app.get(f"{prefix}/__queue/health", include_in_schema=False)(overlaat.health)
+        app.get(f"{prefix}/__queue/status", include_in_schema=False)(overlaat.status)
+        app.post(f"{prefix}/__queue/cancel/{{call_id}}", include_in_schema=False)(overlaat.cancel)
+        app.post(f"{prefix}/__queue/cancel-all", include_in_schema=False)(overlaat.cancel_all)
+    for prefix in ("", "/compat/llama-swap"):
+        app.get(f"{prefix}/api/profiles", include_in_schema=False)(profiles.all_by_id)
+        app.put(f"{prefix}/api/profiles/active", include_in_schema=False)(profiles.activate)
+
+
+def _add_page(app: FastAPI, gateway: Gateway) -> None:
+    session = SessionRoutes(gateway)
+    app.get("/api/v1/session")(session.show)
+    app.post("/api/v1/session")(session.open)
+    app.delete("/api/v1/session")(session.close)
+    app.get("/", include_in_schema=False)(_page)
+    app.get("/ui", include_in_schema=False)(_to_page)
+    app.get("/ui/", include_in_schema=False)(_to_page)
+    app.mount("/ui", PageFiles(directory=UI), name="ui")
 
 
 class PageFiles(StaticFiles):

@@ -80,7 +80,7 @@ class Door:
                 raise _Ended
             await send(message)
 
-        if scope["method"] == "POST":  # bodies here are JSON, also from a `curl -d` that says otherwise
+        if scope["method"] in ("POST", "PUT"):  # bodies here are JSON, also from a `curl -d` that says otherwise
             scope["headers"] = [*(h for h in scope["headers"] if h[0] != b"content-type"), JSON]
         with suppress(_Ended):
             await self._app(scope, receive, send_guarded)

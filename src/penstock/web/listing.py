@@ -1,65 +1,42 @@
-"""GET /v1/models: the names a client may use, in OpenAI's shape."""
+"""GET /v1/models: the names that a caller may use now."""
 
 from __future__ import annotations
-
-from typing import TypedDict
 
 from fastapi import Request
 from fastapi.responses import Response
 
-from penstock.core.model import Phase
-from penstock.errors import UnknownModel
+from penstock.core.key import Key
+from penstock.errors import KeyForbidden
+from penstock.runtime.catalog import Target
 from penstock.runtime.gateway import Gateway
 from penstock.web.answers import json_answer
 from penstock.web.door import KEY
-
-
-class Listed(TypedDict):
-    """One row. `created` is when the gateway started: nobody knows when a model was made."""
-
-    id: str
-    object: str
-    created: int
-    owned_by: str
-    name: str
-    description: str
-    aliases: list[str]
-    status: dict[str, str]
-    meta: dict[str, object]
+from penstock.web.rows import Rows
 
 
 class Listing:
+    """A key sees what it may use."""
+
     def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+        self._catalog, self._keyring = gateway.context.catalog, gateway.keyring
+        replicas = gateway.dispatcher.replicas
+        self._rows = Rows(gateway.settings, int(gateway.started_at), lambda model: replicas[model].phase)
 
     async def all(self, request: Request) -> Response:
-        """Those that the key may use."""
-        key, may_use = request.scope[KEY], self._gateway.keyring.may_use
-        models = self._gateway.settings.models.items()
-        names = [name for name, model in models if not model.unlisted and may_use(key, name, model) is None]
-        return json_answer({"object": "list", "data": [self._row(name) for name in sorted(names)]})
+        """What is neither unlisted nor switched off by a profile."""
+        key, targets = request.scope[KEY], self._catalog.names()
+        shown = [name for name in self._rows.listed(self._catalog.pins()) if name in targets]
+        rows = [self._rows.row(name, targets[name]) for name in shown if not self._forbidden(key, targets[name])]
+        return json_answer({"object": "list", "data": rows})
 
     async def one(self, request: Request, name: str) -> Response:
-        """By its name or an alias. Raises UnknownModel, KeyForbidden."""
-        target = self._gateway.context.catalog.resolve(name)
-        if error := self._gateway.keyring.may_use(request.scope[KEY], target.model, target.settings):
+        """Whatever can be asked for, listed or not. Raises UnknownModel, KeyForbidden."""
+        target = self._catalog.resolve(name)
+        if error := self._forbidden(request.scope[KEY], target):
             raise error
-        return json_answer(self._row(target.model))
+        return json_answer(self._rows.row(name, target))
 
-    def _row(self, name: str) -> Listed:
-        model = self._gateway.settings.models.get(name)
-        replica = self._gateway.dispatcher.replicas.get(name)
-        if model is None or replica is None:
-            raise UnknownModel(model=name, hint="")
-        is_loaded = replica.phase in (Phase.READY, Phase.DRAINING)
-        return Listed(
-            id=name,
-            object="model",
-            created=int(self._gateway.started_at),
-            owned_by="penstock",
-            name=model.name,
-            description=model.description,
-            aliases=list(model.aliases),
-            status={"value": "loaded" if is_loaded else "unloaded", "phase": replica.phase.value},
-            meta=dict(model.metadata),
-        )
+    def _forbidden(self, key: Key | None, target: Target) -> KeyForbidden | None:
+        """Why the key may use none of the models that the name leads to."""
+        errors = [self._keyring.may_use(key, each.model, each.settings) for each in target.candidates or (target,)]
+        return None if None in errors else errors[0]
