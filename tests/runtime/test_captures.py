@@ -112,7 +112,7 @@ async def test_media_is_not_kept_whatever_the_table_says_and_it_is_told_how_much
         call(captures, "form", asked=b"x" * 999, request_head=form, kept=Kept.BODIES)
         call(captures, "sound", answered=(b"RIFF", b"...."), response_headers=[(b"content-type", b"audio/wav")])
         call(captures, "table", answered=(b"[0.1]",), kept=Kept.REQUEST)
-        call(captures, "nothing", asked=b"secret", answered=(b"file",), kept=Kept.NOTHING)
+        call(captures, "nothing", asked=b"secret", answered=(b"file",), kept=Kept.HEADS)
         form_kept, sound = await one(captures, "form"), await one(captures, "sound")
         assert (form_kept.request.head, form_kept.request.absence) == (b"", Absence.MEDIA)
         assert (sound.response.absence, sound.response.passed_bytes) == (Absence.MEDIA, 8)

@@ -8,7 +8,6 @@ from typing import Protocol
 from penstock.core.capture import Absence, CaptureLevel, Collected, Collector, Room, Summary
 from penstock.core.message import Body, Head, Headers
 from penstock.core.record import CallRecord
-from penstock.protocols.endpoints import Capture as Kept
 from penstock.protocols.endpoints import Endpoint
 from penstock.runtime.keeping import RawBody, RawCapture
 
@@ -68,7 +67,7 @@ class Capture:
     def request(self, pieces: Iterable[Body]) -> None:
         """The whole body, as the caller sent it. It must not change any more."""
         may_be_full = self._level is None or self._level is CaptureLevel.FULL
-        if may_be_full and self._request is None and self._endpoint.capture is not Kept.NOTHING:
+        if may_be_full and self._request is None and self._endpoint.capture.keeps_request:
             self._request = Collector(self._owner.room)
             self._request.add_body(pieces)
 
@@ -78,7 +77,7 @@ class Capture:
             return
         self._response_head = (status, headers)
         self._leased_bytes += self._owner.room.lease(_heads_bytes(headers))
-        is_kept = self._endpoint.capture is Kept.BODIES or status >= 400
+        is_kept = self._endpoint.capture.keeps_answer or status >= 400
         if is_kept and self._response is None and self.level is CaptureLevel.FULL:
             self._response = Collector(self._owner.room)
 
@@ -101,10 +100,10 @@ class Capture:
             self._head.target,
             self._head.http_version,
             self._head.headers,
-            self._body(self._request, record.request_bytes, is_kept=capture is not Kept.NOTHING),
+            self._body(self._request, record.request_bytes, is_kept=capture.keeps_request),
             status,
             headers,
-            self._body(self._response, record.response_bytes, is_kept=capture is Kept.BODIES),
+            self._body(self._response, record.response_bytes, is_kept=capture.keeps_answer),
         )
 
     def give_back(self) -> None:
