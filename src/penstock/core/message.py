@@ -104,7 +104,7 @@ class CallFacts:
     hides_usage_chunk: bool = False
     prompt_tokens: int = 0  # estimate from the size of what the model has to read
     priority: int | None = None  # as asked in the body; None = not asked or unreadable
-    has_priority: bool = False  # the body has a `priority` at its top, readable or not: who must not pass it on drops it
+    has_priority: bool = False  # the body has a `priority`, readable or not: who must not pass it on drops it
     workload: str | None = None
     session: str | None = None
 
