@@ -16,7 +16,7 @@ from tests.fakes import in_loop
 
 CONFIG = f"""
 penstock: 1
-limits: {{idle: 1s}}
+limits: {{idle: 1s, first_byte: 1s}}
 models:
   a: {{cmd: {engine_cmd("--fork")}, memory: 1MiB, parallel: 4}}
   kept: {{cmd: {engine_cmd()}, memory: 1MiB, pin: true}}
