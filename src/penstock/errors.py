@@ -57,6 +57,12 @@ class AmbiguousBody(BadRequest):
     code = "ambiguous_body"
 
 
+class AmbiguousQuery(BadRequest):
+    """The query names `{member}` more than once. Gateway and engine could read it differently: send it once."""
+
+    code = "ambiguous_query"
+
+
 class MissingModel(BadRequest):
     """No model was named. Add a `model` member with one of the names that GET /v1/models lists."""
 

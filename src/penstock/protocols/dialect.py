@@ -36,6 +36,10 @@ class Dialect(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def can_stream(self) -> bool:
+        """A request may ask for its answer as a stream of events."""
+
     def read(self, head: Head, body: Body) -> CallFacts:
         """Understand a request. Raises BadRequest."""
 

@@ -9,31 +9,44 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from penstock.protocols import anthropic, llamacpp, openai_chat, openai_responses, vectors
+from penstock.protocols import anthropic, llamacpp, media, openai_chat, openai_responses, vectors
 from penstock.protocols.dialect import Dialect
 
 
 class ModelIn(enum.Enum):
-    """Where a request names its model."""
+    """Where a request names its model. A GET has no body: whatever the row says, it is named in the query there."""
 
-    JSON = "json"
+    JSON = "JSON body"
     FORM = "form"
     QUERY = "query"
     PATH = "path"
-    NONE = "none"
+    NONE = "nowhere"
 
 
 class Capture(enum.Enum):
-    """What of a call may be kept for the operator to look at."""
+    """Of which of its bodies a call may be kept for the operator to look at; heads always may. Media never are."""
 
-    BODIES = "bodies"
-    REQUEST = "request"  # the answer is media
-    NOTHING = "nothing"
+    BODIES = "both bodies"
+    REQUEST = "request"
+    ANSWER = "answer"
+    HEADS = "heads only"
+
+    @property
+    def keeps_request(self) -> bool:
+        return self in (Capture.BODIES, Capture.REQUEST)
+
+    @property
+    def keeps_answer(self) -> bool:
+        return self in (Capture.BODIES, Capture.ANSWER)
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One row. The engine is asked for `engine_path`, after its address's own prefix; b"" = the same as `path`."""
+    """One row. The engine is asked for `engine_path`, after its address's own prefix; b"" = the same as `path`.
+
+    takes_slot: it keeps the engine busy, so that it waits for one of its slots.
+    admin_methods: these change the engine for everybody, and need an admin's key.
+    """
 
     path: bytes
     methods: tuple[bytes, ...]
@@ -42,9 +55,10 @@ class Endpoint:
     capture: Capture
     engine_path: bytes = b""
     takes_slot: bool = True
+    admin_methods: tuple[bytes, ...] = ()
 
 
-POST = (b"POST",)
+GET, POST = (b"GET",), (b"POST",)
 
 
 def _text(path: bytes, dialect: Dialect, capture: Capture = Capture.BODIES, *, takes_slot: bool = True) -> Endpoint:
@@ -57,6 +71,11 @@ def _unversioned(
 ) -> Endpoint:
     """The same for engines whose paths have no version: `/v` is not passed on."""
     return Endpoint(b"/v" + path, POST, ModelIn.JSON, dialect, capture, engine_path=path, takes_slot=takes_slot)
+
+
+def _form(path: bytes, dialect: Dialect, capture: Capture) -> Endpoint:
+    """A row whose requests bring files."""
+    return Endpoint(path, POST, ModelIn.FORM, dialect, capture)
 
 
 TABLE: tuple[Endpoint, ...] = (
@@ -74,6 +93,7 @@ TABLE: tuple[Endpoint, ...] = (
     _text(b"/infill", llamacpp.INFILL),
     _text(b"/tokenize", llamacpp.TOKENIZE, takes_slot=False),
     _text(b"/detokenize", llamacpp.DETOKENIZE, takes_slot=False),
+    Endpoint(b"/props", GET + POST, ModelIn.JSON, media.PROPS, Capture.BODIES, takes_slot=False, admin_methods=POST),
     _unversioned(b"/chat/completions", openai_chat.CHAT),
     _unversioned(b"/completions", openai_chat.COMPLETIONS),
     _unversioned(b"/responses", openai_responses.RESPONSES),
@@ -82,6 +102,24 @@ TABLE: tuple[Endpoint, ...] = (
     _unversioned(b"/reranking", vectors.RERANK),
     _unversioned(b"/messages", anthropic.MESSAGES),
     _unversioned(b"/messages/count_tokens", anthropic.COUNT_TOKENS, takes_slot=False),
+    _text(b"/v1/audio/speech", media.SPEECH, Capture.REQUEST),
+    _form(b"/v1/audio/transcriptions", media.TRANSCRIPTIONS, Capture.ANSWER),
+    _form(b"/v1/audio/translations", media.TRANSLATIONS, Capture.ANSWER),
+    Endpoint(b"/v1/audio/voices", GET + POST, ModelIn.JSON, media.VOICES, Capture.ANSWER, takes_slot=False),
+    _text(b"/v1/images/generations", media.IMAGES, Capture.REQUEST),
+    _form(b"/v1/images/edits", media.IMAGES, Capture.HEADS),
+    _form(b"/v1/images/variations", media.VARIATIONS, Capture.HEADS),
+    _text(b"/sdapi/v1/txt2img", media.SDAPI, Capture.REQUEST),
+    _text(b"/sdapi/v1/img2img", media.SDAPI, Capture.HEADS),
+    Endpoint(b"/sdapi/v1/loras", GET, ModelIn.QUERY, media.SDAPI, Capture.BODIES, takes_slot=False),
+    Endpoint(
+        b"/audioapi/v1/tasks/run",
+        POST,
+        ModelIn.JSON,
+        media.AUDIO_TASKS,
+        Capture.HEADS,
+        engine_path=b"/v1/tasks/run",
+    ),
 )
 
 

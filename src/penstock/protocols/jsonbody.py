@@ -102,13 +102,13 @@ def append(body: Body | Pieces, member: bytes) -> Pieces:
 
 def edit(body: Body | Pieces, edits: Edits) -> Pieces:
     """The body with what the configuration wants changed: first taken out, then set (`core.dotted` says how a
-    path is read), in their order; the model last. Raises BadRequest."""
+    path is read), in their order; the model last, and only where the body names one. Raises BadRequest."""
     tree = Tree(_pieces(body))
     for path in edits.drop:
         tree.top.drop(steps(path))
     for path, raw in edits.put.items():
         tree.top.put(steps(path), raw)
-    if edits.model is not None:
+    if edits.model is not None and "model" in tree.names:
         tree.top.put((Step("model", None),), msgspec.json.encode(edits.model))
     return tree.pieces()
 

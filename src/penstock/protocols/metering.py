@@ -118,8 +118,8 @@ class BodyMeter:
         if not self._end:
             self._reader.read(start)
         elif not start.lstrip(b" \t\r\n").startswith(b"["):  # of a list, one end would tell of some elements only
-            self._reader.read(_figures(start[:END_BYTES]))
-            self._reader.read(_figures((start + self._end)[-END_BYTES:]))
+            self._reader.read(figures(start[:END_BYTES]))
+            self._reader.read(figures((start + self._end)[-END_BYTES:]))
         return b""
 
 
@@ -141,7 +141,7 @@ class BlindMeter:
         return b""
 
 
-def _figures(part: bytes) -> bytes:
+def figures(part: bytes) -> bytes:
     """A small document of the figures that a part of a large one holds."""
     found = ((name, _value_after(part, f'"{name}":'.encode("ascii"))) for name in FIGURES)
     return "{{{}}}".format(",".join(f'"{name}":{value}' for name, value in found if value)).encode("utf-8")
