@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from penstock.config.faults import ConfigError
 from penstock.config.load import loads
 from penstock.config.schema import Settings
-from penstock.config.storage import StoreSettings, choose_address, read_address
+from penstock.config.storage import StoreSettings
+from penstock.config.store_address import choose_address, read_address
 
 HERE = Path("/state")
 

@@ -8,6 +8,7 @@ import random
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,16 +18,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penstock.config.storage import StoreSettings
+from penstock.config.store_address import STORE_VARIABLE, read_address
 from penstock.core.record import CallRecord
 from penstock.runtime.bookkeeper import Bookkeeper
-from penstock.runtime.bookkeeping import command
+from penstock.runtime.bookkeeping import command, environment
 from penstock.store.journal import Journal
+from penstock.store.opening import open_store
 from penstock.store.segments import segments_in
 from penstock.store.sqlite import SqliteStore
 from penstock.store.status import StoreStatus
-from tests.store.some_calls import an_open_call, ended
-
-JUST_STARTED = StoreStatus()
+from tests.store.postgres_server import Server, a_postgres_server
+from tests.store.some_calls import FOR_EVER, a_load, a_sample, an_open_call, ended
 
 
 def a_journal(state_dir: Path, boot: str = "b1", *, segment_bytes: int = 8 << 20) -> Journal:
@@ -60,10 +63,13 @@ class Child:
 
 
 @contextmanager
-def a_bookkeeper(state_dir: Path, boot: str = "b1", *, store: str | None = None) -> Iterator[Child]:
-    argv = command(state_dir, gateway_id="g", boot_id=boot, store=store)
+def a_bookkeeper(
+    state_dir: Path, boot: str = "b1", *, store: str | None = None, keep: StoreSettings = FOR_EVER
+) -> Iterator[Child]:
+    argv = command(state_dir, gateway_id="g", boot_id=boot, keep=keep)
+    environ = {**os.environ, **environment(None if store is None else read_address(store))}
     pipe = subprocess.PIPE
-    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, start_new_session=True) as process:
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, start_new_session=True, env=environ) as process:
         try:
             yield Child(process)
         finally:
@@ -96,6 +102,27 @@ def test_one_pass_brings_open_and_closed_records_to_the_store(tmp_path: Path) ->
         assert not bookkeeper.carry_over()
         assert outcomes(tmp_path) == {"a": None, "b": "completed"}
         assert bookkeeper.status == StoreStatus(lag_bytes=0, records=1, poisoned=0, store="ok")
+
+
+def test_loads_and_samples_are_carried_over_and_a_load_left_open_is_interrupted(tmp_path: Path) -> None:
+    journal = a_journal(tmp_path, "b0")
+    for noted in (a_load("cut", boot_id="b0"), a_load("done", outcome="ready"), a_sample()):
+        journal.note(noted)
+    journal.close()
+    with a_desk(tmp_path, "b1") as bookkeeper:
+        while bookkeeper.carry_over():
+            pass
+        bookkeeper.carry_over()
+    with closing(sqlite3.connect(tmp_path / "penstock.db")) as database:
+        assert dict(database.execute("SELECT id, outcome FROM loads")) == {"cut": "interrupted", "done": "ready"}
+        assert database.execute("SELECT count(*) FROM samples").fetchone() == (1,)
+
+
+def test_the_store_knows_where_its_journals_are(tmp_path: Path) -> None:
+    with a_desk(tmp_path):
+        pass
+    with closing(sqlite3.connect(tmp_path / "penstock.db")) as database:
+        assert database.execute("SELECT * FROM gateways").fetchall() == [("g", str(tmp_path))]
 
 
 def test_a_segment_is_deleted_when_it_is_carried_over_and_another_was_begun(tmp_path: Path) -> None:
@@ -259,7 +286,7 @@ def test_two_bookkeepers_never_write_for_one_state_directory(tmp_path: Path) -> 
     journal = a_journal(tmp_path)
     with a_bookkeeper(tmp_path) as first, a_bookkeeper(tmp_path) as second:
         for child in (first, second):
-            status = child.tell(lambda status: status != JUST_STARTED)
+            status = child.tell(lambda status: status.store != "starting")
             if status.store == "ok":
                 writer = child
             else:
@@ -304,8 +331,76 @@ def test_a_bookkeeper_that_has_worked_fits_into_90_mb(tmp_path: Path) -> None:
     assert int(resident) * 1024 <= 90e6
 
 
-def test_a_store_of_another_kind_is_refused_at_once(tmp_path: Path) -> None:
-    argv = command(tmp_path, gateway_id="g", boot_id="b", store="mysql://somewhere")
-    ended = subprocess.run(argv, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("mysql://me:hunter2@somewhere", "expected sqlite:///PATH or postgresql://"),
+        ("postgresql://me:hunter2@h/d", "needs psycopg: pip install 'penstock[postgres]'"),
+    ],
+)
+def test_a_store_that_cannot_be_opened_is_refused_at_once_without_showing_its_password(
+    tmp_path: Path, url: str, said: str
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['psycopg'] = None")  # as if it were not there
+    argv = [word for word in command(tmp_path, gateway_id="g", boot_id="b") if word != "-P"]
+    environ = {**os.environ, STORE_VARIABLE: url, "PYTHONPATH": str(tmp_path)}
+    ended = subprocess.run(argv, capture_output=True, text=True, check=False, env=environ)
     assert ended.returncode == 1
-    assert "expected sqlite:///PATH or postgresql://" in ended.stderr
+    assert said in ended.stderr
+    assert "hunter2" not in ended.stderr
+
+
+def test_what_is_too_old_is_deleted_beside_the_work(tmp_path: Path) -> None:
+    journal, keep = a_journal(tmp_path), StoreSettings(keep=3600.0)
+    new = an_open_call("new")
+    new.received_at = time.time()
+    write(journal, ended(an_open_call("old")), ended(new))
+    with a_bookkeeper(tmp_path, keep=keep) as child:
+        assert child.tell(lambda status: status.shed > 0).shed == 1
+        child.hang_up()
+    assert outcomes(tmp_path) == {"new": "completed"}
+
+
+def test_how_far_behind_it_is_grows_with_time_while_the_store_is_away_and_ends_with_it(tmp_path: Path) -> None:
+    away = tmp_path / "away"
+    write(a_journal(tmp_path), ended(an_open_call("a")))
+    with a_bookkeeper(tmp_path, store=f"sqlite:///{away}/penstock.db") as child:
+        first = child.tell(lambda status: status.lag_s > 0)
+        assert child.tell(lambda status: status.lag_s > first.lag_s).lag_bytes > 0
+        away.mkdir()
+        assert child.tell(is_idle).lag_s == 0
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Server]:
+    with a_postgres_server() as server:
+        yield server
+
+
+def test_a_password_is_nowhere_to_be_seen(tmp_path: Path, postgres: Server) -> None:
+    url = postgres.new_database().replace("penstock@", "penstock:hunter2@")
+    write(a_journal(tmp_path), ended(an_open_call("a")))
+    with a_bookkeeper(tmp_path, store=url) as child:
+        status = child.tell(is_idle)
+        assert b"hunter2" not in Path(f"/proc/{child.process.pid}/cmdline").read_bytes()
+    assert status.address.startswith("postgresql://penstock@/")
+    assert "hunter2" not in repr(status)
+
+
+def test_a_server_that_is_stopped_and_started_again_gets_what_came_meanwhile(tmp_path: Path) -> None:
+    journal = a_journal(tmp_path)
+    with a_postgres_server() as postgres:
+        url = postgres.new_database()
+        with a_bookkeeper(tmp_path, store=url) as child:
+            child.tell(is_idle)
+            write(journal, an_open_call("a"))
+            child.tell(is_idle)
+            postgres.stop()
+            write(journal, ended(an_open_call("a")), ended(an_open_call("b")))
+            child.tell(lambda status: status.store.startswith("failing: "))
+            postgres.start()
+            assert child.tell(is_idle).records == 2
+            child.hang_up()
+        store = open_store(read_address(url))
+        assert {record.id: record.outcome for record in store.latest(9)} == {"a": "completed", "b": "completed"}
+        store.close()

@@ -13,7 +13,7 @@ from penstock.runtime.bookkeeping import Bookkeeping, command
 from penstock.store.journal import Journal
 from penstock.store.status import StoreStatus
 from tests.fakes import in_loop
-from tests.store.some_calls import an_open_call, ended
+from tests.store.some_calls import FOR_EVER, an_open_call, ended
 
 PATIENT_S = 30.0
 SPEAKS_AND = "import sys, time; print('{\"records\": 1}', flush=True); "
@@ -63,7 +63,7 @@ def is_alive(pid: int) -> bool:
 @in_loop
 async def test_closing_waits_until_the_journal_is_carried_over(tmp_path: Path) -> None:
     journal, heard = Journal(tmp_path, boot_id="b1", reserve_bytes=0), Heard()
-    async with keeping(command(tmp_path, gateway_id="g", boot_id="b1"), heard) as bookkeeping:
+    async with keeping(command(tmp_path, gateway_id="g", boot_id="b1", keep=FOR_EVER), heard) as bookkeeping:
         assert bookkeeping.status is None
         assert bookkeeping.status_age_s is None
         assert await heard.next() is bookkeeping.status
@@ -78,7 +78,7 @@ async def test_closing_waits_until_the_journal_is_carried_over(tmp_path: Path) -
 @in_loop
 async def test_a_bookkeeper_that_is_killed_is_followed_by_another(tmp_path: Path) -> None:
     heard = Heard()
-    async with keeping(command(tmp_path, gateway_id="g", boot_id="b1"), heard) as bookkeeping:
+    async with keeping(command(tmp_path, gateway_id="g", boot_id="b1", keep=FOR_EVER), heard) as bookkeeping:
         await heard.next()
         first = bookkeeping.pid
         assert first is not None

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,11 +21,38 @@ SETTINGS = {"listen_addresses": "", "fsync": "off", "log_min_messages": "log", "
 
 
 class Server:
-    """A running server."""
+    """A server in a folder of its own, from start() to close(). It may be stopped, killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path, user: str | None) -> None:
+        settings = [f"--{key}={value}" for key, value in SETTINGS.items()]
+        self._argv: list[str | Path] = [programs / "postgres", "-D", "rows", "-k", folder, *settings]
         self._folder = folder
+        self._user = user
+        self._process: subprocess.Popen[str] | None = None
         self._databases = 0
+
+    def start(self) -> None:
+        """Returns when it takes connections."""
+        assert self._process is None
+        self._process = process = subprocess.Popen(
+            self._argv, user=self._user, cwd=self._folder, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stderr is not None
+        while "ready to accept connections" not in (line := process.stderr.readline()):
+            assert line, "it ended before it was ready"
+
+    def stop(self, number: int = signal.SIGQUIT) -> None:
+        """Returns when it has ended. SIGQUIT: at once, connections are cut, what was not on the disk is lost."""
+        assert self._process is not None
+        assert self._process.stderr is not None
+        self._process.send_signal(number)
+        self._process.wait()
+        self._process.stderr.close()
+        self._process = None
+
+    def close(self) -> None:
+        if self._process is not None:
+            self.stop()
 
     def new_database(self) -> str:
         """The URL of an empty one."""
@@ -54,21 +81,12 @@ def a_postgres_server() -> Iterator[Server]:
             shutil.chown(folder, user)
         make = ["-D", "rows", "-U", NAME, "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]
         subprocess.run([programs / "initdb", *make], user=user, cwd=folder, stdout=subprocess.DEVNULL, check=True)
-        settings = [f"--{key}={value}" for key, value in SETTINGS.items()]
-        with _running([programs / "postgres", "-D", "rows", "-k", folder, *settings], user, folder):
-            yield Server(folder)
-
-
-@contextmanager
-def _running(argv: Sequence[str | Path], user: str | None, folder: Path) -> Iterator[None]:
-    with subprocess.Popen(argv, user=user, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
+        server = Server(programs, folder, user)
+        server.start()
         try:
-            while "ready to accept connections" not in (line := process.stderr.readline()):
-                assert line, "it ended before it was ready"
-            yield
+            yield server
         finally:
-            process.send_signal(signal.SIGQUIT)  # at once: what it held is not needed any more
+            server.close()
 
 
 def _programs() -> Path:

@@ -7,10 +7,14 @@ import typing
 
 import msgspec
 
+from penstock.config.storage import StoreSettings
 from penstock.core.host_sample import DeviceSample, EngineSample, HostSample
 from penstock.core.load_record import LoadRecord
 from penstock.core.record import CallRecord
 from penstock.store.rows import Row, read_row
+
+FOR_EVER = StoreSettings.model_validate({"keep": "forever", "keep_samples": "forever"})
+"""The calls below are of long ago."""
 
 
 def an_open_call(call_id: str = "c1", *, gateway_id: str = "g", boot_id: str = "b1") -> CallRecord:

@@ -1,38 +1,39 @@
 """The child process that carries the journal over to the store, so that the gateway never waits for a database.
 
-    python -m penstock.runtime.bookkeeper --state-dir DIR --gateway-id G --boot-id B [--store URL]
+    python -m penstock.runtime.bookkeeper --state-dir DIR --gateway-id G --boot-id B [--keep-s S] …
 
-Its standard input is a pipe from the gateway that says nothing: when it closes, the gateway is gone. On standard
-output it prints its StoreStatus as one line of JSON per second; a bookkeeper that is silent is taken for stuck.
+The store's address may hold a password, which everybody could read in the arguments of a process: it comes in the
+environment. Standard input is a pipe from the gateway that says nothing: when it closes, the gateway is gone. On
+standard output one StoreStatus per second is printed as a line of JSON; a bookkeeper that is silent is taken for stuck.
 """
 
 from __future__ import annotations
 
 import argparse
-import fcntl
 import os
-import select
 import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-import msgspec
-
+from penstock.config.store_address import FILE_NAME, STORE_VARIABLE, StoreAddress, read_address, sqlite_address
+from penstock.runtime.parent import Parent, take_turn
 from penstock.store.base import Checkpoint, Store, StoreAway
+from penstock.store.opening import DriverMissing, open_store
+from penstock.store.retention import KEEP_ALL, Limits, Retention
 from penstock.store.rows import is_ended
 from penstock.store.segments import MAX_LINE_BYTES, Segment, read_segment, segments_in
-from penstock.store.sqlite import SqliteStore
 from penstock.store.status import StoreStatus
 
 POLL_S = 0.5
 """A call that opens and ends between two looks is written once: the less often, the cheaper. Whoever waits for an open
 record was promised a second."""
 
+TIDY_AT_LEAST_EVERY_S = 1.0
+"""However much there is to carry over: what comes must not outrun what goes."""
+
 NICENESS = 5
-REPORT_EVERY_S = 1.0
 LAST_PASS_S = 5.0
 RETRY_FIRST_S = 0.25
 RETRY_AT_MOST_S = 5.0
@@ -43,13 +44,25 @@ REASON_CHARACTERS = 500
 class Bookkeeper:
     """Carries whole lines from the segments to the store, in order, and deletes segments that hold nothing more."""
 
-    def __init__(self, directory: Path, store: Store, *, gateway_id: str, boot_id: str) -> None:
-        """directory: the journal's own. boot_id: the boot whose last segment is still being written."""
+    def __init__(
+        self,
+        directory: Path,
+        store: Store,
+        *,
+        gateway_id: str,
+        boot_id: str | None,
+        limits: Limits = KEEP_ALL,
+    ) -> None:
+        """directory: the journal's own. boot_id: the boot whose last segment is still being written; None = no
+        gateway writes here, which the caller knows for certain."""
         self.status = StoreStatus()
+        self._retention = Retention(store, limits)
+        self._tidied_at_s = 0.0
+        self._caught_up_at_s = time.monotonic()
         self._directory = directory
         self._store = store
         self._gateway_id = gateway_id
-        self._boot_id = boot_id
+        self._boot_id = boot_id or ""
         self._offsets: dict[str, int] = {}
         self._is_past_closed = False
 
@@ -57,16 +70,22 @@ class Bookkeeper:
         """Bring the store up to date and learn from it how far it got. First of all, and again after any failure:
         whether the batch that failed was written is known to the store alone."""
         self._store.prepare()
+        self._store.register(self._gateway_id, str(self._directory.parent.absolute()))
         self._offsets = self._store.checkpoints(self._gateway_id)
         gone = self._offsets.keys() - {segment.name for segment in segments_in(self._directory)}
         if gone:
             self._store.forget(self._gateway_id, sorted(gone))
         self.status.poisoned = self._store.count_poisoned()
 
+    def look(self) -> list[Segment]:
+        """Say in the status how much of the journal is not in the store yet. Raises OSError."""
+        segments = segments_in(self._directory)
+        self._note_lag(sum(self._left_in(segment) for segment in segments))
+        return segments
+
     def carry_over(self) -> bool:
         """Write one batch at most; True = do not wait before the next. Raises StoreAway and OSError."""
-        segments = segments_in(self._directory)
-        self.status.lag_bytes = sum(self._left_in(segment) for segment in segments)
+        segments = self.look()
         for segment in segments:
             is_finished = segment.boot_id != self._boot_id or segment is not segments[-1]
             moved_bytes = self._carry_batch(segment)
@@ -88,6 +107,22 @@ class Bookkeeper:
             before = self.status.lag_bytes
             self.carry_over()
 
+    def tidy(self, *, is_behind: bool) -> bool:
+        """Delete a little of what is not to be kept; True = there is more. Raises StoreAway."""
+        now_s = time.monotonic()
+        if is_behind and now_s - self._tidied_at_s < TIDY_AT_LEAST_EVERY_S:
+            return False
+        self._tidied_at_s = now_s
+        has_more = self._retention.step()
+        self.status.shed = self._retention.shed
+        return has_more
+
+    def _note_lag(self, lag_bytes: int) -> None:
+        now_s = time.monotonic()
+        if not lag_bytes:
+            self._caught_up_at_s = now_s
+        self.status.lag_bytes, self.status.lag_s = lag_bytes, round(now_s - self._caught_up_at_s, 3)
+
     def _left_in(self, segment: Segment) -> int:
         return segment.path.stat().st_size - self._offsets.get(segment.name, 0)
 
@@ -98,10 +133,12 @@ class Bookkeeper:
         if end == start:
             return 0
         checkpoint = Checkpoint(self._gateway_id, segment.name, end)
-        self.status.poisoned += self._store.upsert(lines.rows, lines.bad, checkpoint)
+        self.status.poisoned += self._store.upsert(
+            lines.rows, lines.bad, checkpoint, loads=lines.loads, samples=lines.samples
+        )
         self._offsets[segment.name] = end
         self.status.records += sum(map(is_ended, lines.rows))
-        self.status.lag_bytes -= end - start
+        self._note_lag(self.status.lag_bytes - (end - start))
         self.status.store = "ok"
         return end - start
 
@@ -111,57 +148,6 @@ class Bookkeeper:
         segment.path.unlink()
         self._store.forget(self._gateway_id, [segment.name])
         self._offsets.pop(segment.name, None)
-
-
-class Parent:
-    """The gateway, at the other end of two pipes."""
-
-    def __init__(self, stdin: int, stdout: int, status: StoreStatus) -> None:
-        self.is_gone = False
-        self._stdin = stdin
-        self._stdout = stdout
-        self._status = status
-        self._report_at_s = 0.0
-
-    def wait(self, wait_s: float) -> None:
-        """Let that much time pass, reporting when it is due; return early when the gateway is gone."""
-        end_s = time.monotonic() + wait_s
-        while not self.is_gone:
-            self._report_if_due()
-            left_s = min(end_s, self._report_at_s) - time.monotonic()
-            if select.select([self._stdin], [], [], max(0.0, left_s))[0]:
-                self.is_gone = not os.read(self._stdin, 4096)
-            if time.monotonic() >= end_s:
-                return
-
-    @contextmanager
-    def kept_informed(self) -> Iterator[None]:
-        """Report from a thread during work that may rightly take long: a migration of millions of rows."""
-        is_over = threading.Event()
-
-        def report() -> None:
-            while not is_over.wait(REPORT_EVERY_S):
-                self._report_if_due()
-
-        thread = threading.Thread(target=report, name="report", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            is_over.set()
-            thread.join()
-
-    def _report_if_due(self) -> None:
-        now_s = time.monotonic()
-        if now_s < self._report_at_s:
-            return
-        self._report_at_s = now_s + REPORT_EVERY_S
-        if not select.select([], [self._stdout], [], 0)[1]:
-            return  # the gateway does not read: what it misses is out of date anyway
-        try:
-            os.write(self._stdout, msgspec.json.encode(self._status) + b"\n")
-        except BrokenPipeError:
-            self.is_gone = True
 
 
 def serve(bookkeeper: Bookkeeper, parent: Parent) -> None:
@@ -174,11 +160,15 @@ def serve(bookkeeper: Bookkeeper, parent: Parent) -> None:
                 with parent.kept_informed():
                     bookkeeper.prepare()
                 is_prepared = True
-            parent.wait(0.0 if bookkeeper.carry_over() else POLL_S)
+            is_behind = bookkeeper.carry_over()
+            has_more = bookkeeper.tidy(is_behind=is_behind)
+            parent.wait(0.0 if is_behind or has_more else POLL_S)
             retry_s = RETRY_FIRST_S
         except (StoreAway, OSError) as exc:
             is_prepared = False
             bookkeeper.status.store = _told(exc)
+            with suppress(OSError):
+                bookkeeper.look()
             parent.wait(retry_s)
             retry_s = min(2 * retry_s, RETRY_AT_MOST_S)
     try:
@@ -199,55 +189,41 @@ def give_way() -> None:
             Path("/proc/self/autogroup").write_text(str(NICENESS))
 
 
-def take_turn(state_dir: Path, parent: Parent, status: StoreStatus) -> bool:
-    """Wait until no other bookkeeper writes for this folder; False = the gateway was gone first.
-
-    The lock belongs to the process, and to nobody else once it is dead.
-    """
-    lock = os.open(state_dir / "bookkeeper.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    while not parent.is_gone:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            status.store = "waits for another bookkeeper"
-            parent.wait(POLL_S)
-        else:
-            return True
-    return False
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="penstock.runtime.bookkeeper")
     parser.add_argument("--state-dir", type=Path, required=True)
     parser.add_argument("--gateway-id", required=True)
     parser.add_argument("--boot-id", required=True)
-    parser.add_argument("--store", metavar="URL", help="default: penstock.db in the state directory")
+    parser.add_argument("--keep-s", type=float)
+    parser.add_argument("--keep-samples-s", type=float)
+    parser.add_argument("--keep-bytes", type=int)
     asked = parser.parse_args(argv)
     for ignored in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group: the gateway ends first, then we do
         signal.signal(ignored, signal.SIG_IGN)
     give_way()
-    store = _store(asked.store, asked.state_dir)
-    bookkeeper = Bookkeeper(asked.state_dir / "journal", store, gateway_id=asked.gateway_id, boot_id=asked.boot_id)
+    try:
+        address = _address(asked.state_dir)
+        store = open_store(address)
+    except (ValueError, DriverMissing) as exc:
+        raise SystemExit(f"the store: {exc}") from exc
+    bookkeeper = Bookkeeper(
+        asked.state_dir / "journal",
+        store,
+        gateway_id=asked.gateway_id,
+        boot_id=asked.boot_id,
+        limits=Limits(asked.keep_s, asked.keep_samples_s, asked.keep_bytes),
+    )
+    bookkeeper.status.address = str(address)
     parent = Parent(0, 1, bookkeeper.status)
     if take_turn(asked.state_dir, parent, bookkeeper.status):
         serve(bookkeeper, parent)
     store.close()
 
 
-def _store(url: str | None, state_dir: Path) -> Store:
-    if url is None:
-        return SqliteStore(state_dir / "penstock.db")
-    scheme, _, place = url.partition("://")
-    if scheme == "sqlite" and len(place) > 1 and place.startswith("/"):
-        return SqliteStore(Path(place[1:]))
-    if scheme not in {"postgresql", "postgres"}:
-        raise SystemExit("--store: expected sqlite:///PATH or postgresql://USER@HOST/DATABASE")
-    from penstock.store.postgres import PostgresStore
-
-    try:
-        return PostgresStore(url)
-    except ModuleNotFoundError as exc:
-        raise SystemExit(f"--store: {exc}; PostgreSQL needs penstock[postgres]") from exc
+def _address(state_dir: Path) -> StoreAddress:
+    """Raises ValueError."""
+    url = os.environ.pop(STORE_VARIABLE, None)
+    return sqlite_address(state_dir / FILE_NAME) if url is None else read_address(url)
 
 
 def _told(exc: StoreAway | OSError) -> str:

@@ -6,16 +6,21 @@ Nothing here waits for the store, and nothing that happens to the bookkeeper rea
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from penstock.config.storage import StoreSettings
+from penstock.config.store_address import STORE_VARIABLE, StoreAddress
 from penstock.store.status import StoreStatus
+
+KEEP_AS_USUAL = StoreSettings()
 
 SILENT_AFTER_S = 30.0
 RESTART_FIRST_S = 0.25
@@ -27,15 +32,24 @@ CLOSE_WITHIN_S = 8.0
 _read_status = msgspec.json.Decoder(StoreStatus).decode
 
 
-def command(state_dir: Path, *, gateway_id: str, boot_id: str, store: str | None = None) -> list[str]:
-    """The argv of a bookkeeper; `store` None = SQLite in the state directory."""
+def command(state_dir: Path, *, gateway_id: str, boot_id: str, keep: StoreSettings = KEEP_AS_USUAL) -> list[str]:
+    """The argv of a bookkeeper; what `keep` says about where is not in it, see `environment`."""
     argv = [sys.executable, "-P", "-m", "penstock.runtime.bookkeeper"]
     argv += ["--state-dir", str(state_dir), "--gateway-id", gateway_id, "--boot-id", boot_id]
-    return argv if store is None else [*argv, "--store", store]
+    limits = {"--keep-s": keep.keep, "--keep-samples-s": keep.keep_samples, "--keep-bytes": keep.keep_size}
+    return argv + [f"{name}={value}" for name, value in limits.items() if value is not None]
+
+
+def environment(address: StoreAddress | None) -> dict[str, str]:
+    """What a bookkeeper finds the store by; None = SQLite in the state directory.
+
+    The arguments of a process can be read by everybody on the machine, its environment cannot.
+    """
+    return {} if address is None else {STORE_VARIABLE: address.url}
 
 
 class Bookkeeping:
-    """Owns the bookkeeper's process from start() to close().
+    """Owns the bookkeeper's process from start() to close(). `environ` is added to our own environment.
 
     status: its last word, None before the first. restarts: how often it had to be started again.
     """
@@ -44,6 +58,7 @@ class Bookkeeping:
         self,
         argv: Sequence[str],
         *,
+        environ: Mapping[str, str] | None = None,
         silent_after_s: float = SILENT_AFTER_S,
         close_within_s: float = CLOSE_WITHIN_S,
         on_status: Callable[[StoreStatus], None] = lambda _status: None,
@@ -52,6 +67,7 @@ class Bookkeeping:
         self.restarts = 0
         self.pid: int | None = None
         self._argv = argv
+        self._environ = environ
         self._silent_after_s = silent_after_s
         self._close_within_s = close_within_s
         self._on_status = on_status
@@ -102,7 +118,13 @@ class Bookkeeping:
     async def _run_one(self) -> None:
         """From the start of one bookkeeper to its end, be it its own or because it fell silent."""
         # A session of its own: a Ctrl-C meant for the gateway must not take it before the last lines are written.
-        process = await asyncio.create_subprocess_exec(*self._argv, stdin=PIPE, stdout=PIPE, start_new_session=True)
+        process = await asyncio.create_subprocess_exec(
+            *self._argv,
+            stdin=PIPE,
+            stdout=PIPE,
+            start_new_session=True,
+            env={**os.environ, **(self._environ or {})},
+        )
         self._process, self.pid = process, process.pid
         if self._is_closing.is_set():
             self._hang_up()

@@ -103,6 +103,9 @@ class Store(Protocol):
     def shed(self, kind: Kind, *, before: float | None, limit: int) -> int:
         """Delete the oldest records, at most `limit` and none received at `before` or later; return how many."""
 
+    def oldest_at(self, kind: Kind) -> float | None:
+        """When the first of a kind was received; None = there is none."""
+
     def used_bytes(self) -> int:
         """What the records take, as far as the database can say; space that was freed does not count."""
 

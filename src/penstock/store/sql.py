@@ -136,6 +136,12 @@ class SqlStore:
         with self._transaction() as connection:
             return connection.execute(delete(of.table).where(of.table.c.id.in_(oldest))).rowcount
 
+    def oldest_at(self, kind: Kind) -> float | None:
+        of = TABLES[kind]
+        with self._transaction() as connection:
+            at: float | None = connection.execute(select(func.min(of.table.c[of.at]))).scalar_one()
+        return at
+
     # Reading.
 
     def get(self, record_id: str) -> CallRecord | None:

@@ -20,6 +20,9 @@ BUSY_TIMEOUT_MS = 250
 GIVE_BACK_PAGES = 256
 """1 MiB at a time: a few milliseconds, in which nobody else can write."""
 
+KEPT_FREE_PAGES = 1024
+"""Or a tenth of the file: what the next records will fill again need not be given back."""
+
 LOG_AT_MOST_BYTES = 64 << 20
 """What the write-ahead log is cut to once it was carried over, however much a slow reader made it grow."""
 
@@ -48,18 +51,21 @@ class SqliteStore(SqlStore):
 
     def used_bytes(self) -> int:
         with self._transaction() as connection:
-            pages, free, size = (
-                connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
-                for name in ("page_count", "freelist_count", "page_size")
-            )
-        return int((pages - free) * size)
+            size = _pragma(connection, "page_size")
+            return (_pragma(connection, "page_count") - _pragma(connection, "freelist_count")) * size
 
     def give_back(self) -> bool:
         with self._transaction() as connection:
-            connection.exec_driver_sql(f"PRAGMA incremental_vacuum({GIVE_BACK_PAGES})").fetchall()
-            free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
-            may_shrink = connection.exec_driver_sql("PRAGMA auto_vacuum").scalar_one() == _INCREMENTAL
-        return bool(free and may_shrink)
+            if _pragma(connection, "auto_vacuum") != _INCREMENTAL:  # a file that was not made here
+                return False
+            kept = max(KEPT_FREE_PAGES, _pragma(connection, "page_count") // 10)
+            if _pragma(connection, "freelist_count") <= kept:
+                return False
+            cursor = connection.connection.cursor()
+            cursor.execute(f"PRAGMA incremental_vacuum({GIVE_BACK_PAGES})")
+            cursor.fetchall()  # a page for each step, though it gives no rows
+            cursor.close()
+            return _pragma(connection, "freelist_count") > kept
 
     def _create(self) -> None:
         """Make the file before SQLite does, which would let others read it; -wal and -shm inherit its mode.
@@ -73,6 +79,10 @@ class SqliteStore(SqlStore):
             return
         except OSError as error:
             raise StoreAway(str(error)) from error
+
+
+def _pragma(connection: Connection, name: str) -> int:
+    return int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
 
 
 def _fsync(path: str) -> None:

@@ -8,11 +8,15 @@ import msgspec
 class StoreStatus(msgspec.Struct):
     """Told once per second, as one line of JSON.
 
-    lag_bytes: of the journal, not yet in the store. records: closed ones carried over by this process.
-    poisoned: lines set aside, ever. store: "ok", "locked", or what else it is busy or in trouble with.
+    lag_bytes: of the journal, not yet in the store; lag_s: for how long something has not been. records: closed ones
+    carried over by this process. poisoned: lines set aside, ever. shed: records deleted for their age or number.
+    store: "ok", "locked", or what else it is busy or in trouble with. address: the store's, without its password.
     """
 
     lag_bytes: int = 0
+    lag_s: float = 0.0
     records: int = 0
     poisoned: int = 0
+    shed: int = 0
     store: str = "starting"
+    address: str = ""

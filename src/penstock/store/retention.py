@@ -1,0 +1,96 @@
+"""What is too old or too much is deleted: in steps so small that nobody who writes or reads has to wait for one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from penstock.store.base import Kind, Store
+
+STEP_ROWS = 1000
+STEPS_PER_MEASUREMENT = 20
+MEASURE_EVERY_S = 2.0
+"""A server's own statistics are a second old: looking again at once would delete twice what is too much."""
+
+REST_S = 30.0
+"""How long it is left alone when there is nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """None = no limit. `keep_s` is for calls and loads."""
+
+    keep_s: float | None = None
+    keep_samples_s: float | None = None
+    keep_bytes: int | None = None
+
+
+KEEP_ALL = Limits()
+
+
+class Retention:
+    """Keeps one store within its limits. `shed` counts what was deleted, `used_bytes` is the last measurement."""
+
+    def __init__(
+        self,
+        store: Store,
+        limits: Limits,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.shed = 0
+        self.used_bytes: int | None = None
+        self._store = store
+        self._limits = limits
+        self._clock = clock
+        self._now = now
+        self._rests_until_s = self._measure_at_s = 0.0
+        self._surplus_steps = 0
+
+    def step(self) -> bool:
+        """Do a little of what is due; True = there is more. Raises StoreAway."""
+        if self._clock() < self._rests_until_s:
+            return False
+        if self._shed_old() or self._shed_surplus() or self._store.give_back():
+            return True
+        self._rests_until_s = self._clock() + REST_S
+        return False
+
+    def _shed_old(self) -> bool:
+        keep = {
+            Kind.CALLS: self._limits.keep_s,
+            Kind.LOADS: self._limits.keep_s,
+            Kind.SAMPLES: self._limits.keep_samples_s,
+        }
+        return any(
+            keep_s is not None and self._shed(kind, before=self._now() - keep_s) for kind, keep_s in keep.items()
+        )
+
+    def _shed_surplus(self) -> bool:
+        """Beyond the size, the oldest go, of whatever kind they are."""
+        limit = self._limits.keep_bytes
+        if limit is None:
+            return False
+        if not self._surplus_steps:
+            if self._clock() < self._measure_at_s:
+                return False
+            self._measure_at_s = self._clock() + MEASURE_EVERY_S
+            self.used_bytes = self._store.used_bytes()
+            if self.used_bytes <= limit:
+                return False
+            self._surplus_steps = STEPS_PER_MEASUREMENT
+        self._surplus_steps -= 1
+        oldest = self._kind_of_the_oldest()
+        return oldest is not None and self._shed(oldest, before=None)
+
+    def _kind_of_the_oldest(self) -> Kind | None:
+        first = {kind: self._store.oldest_at(kind) for kind in Kind}
+        known = {kind: at for kind, at in first.items() if at is not None}
+        return min(known, key=known.__getitem__, default=None)
+
+    def _shed(self, kind: Kind, *, before: float | None) -> bool:
+        count = self._store.shed(kind, before=before, limit=STEP_ROWS)
+        self.shed += count
+        return count > 0

@@ -1,0 +1,127 @@
+"""What is too old or too much goes, in small steps, from both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from penstock.core.record import CallRecord
+from penstock.store.base import Checkpoint, Kind, Store, Window
+from penstock.store.postgres import PostgresStore
+from penstock.store.retention import MEASURE_EVERY_S, REST_S, STEP_ROWS, Limits, Retention
+from penstock.store.sqlite import GIVE_BACK_PAGES, KEPT_FREE_PAGES, SqliteStore
+from tests.store.some_calls import a_load, a_sample, an_open_call, ended, rows
+from tests.store.test_stores import noted
+
+HERE = Checkpoint("g", "s", 1)
+NOW = 1_700_000_000.0
+DAY_S = 86_400.0
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    store: Store
+    if request.param == "sqlite":
+        store = SqliteStore(tmp_path / "penstock.db")
+    else:
+        store = PostgresStore(request.getfixturevalue("postgres").new_database())
+    store.prepare()
+    yield store
+    store.close()
+
+
+def a_call(number: int, age_s: float) -> CallRecord:
+    call = ended(an_open_call(f"c{number}"))
+    call.received_at = NOW - age_s
+    call.error_detail = "x" * 200
+    return call
+
+
+def run(retention: Retention) -> int:
+    """Until nothing is left to do; how many steps that took."""
+    steps = 1
+    while retention.step():
+        steps += 1
+    return steps
+
+
+def test_what_is_older_than_its_kind_is_kept_goes_and_nothing_else(store: Store, tmp_path: Path) -> None:
+    old_load, old_sample, sample = a_load("old"), a_sample("old"), a_sample("new")
+    old_load.started_at, old_sample.sampled_at, sample.sampled_at = NOW - 91 * DAY_S, NOW - 8 * DAY_S, NOW - 6 * DAY_S
+    lines = noted(tmp_path, old_load, old_sample, sample)
+    calls = [a_call(1, 91 * DAY_S), a_call(2, 89 * DAY_S), a_call(3, 8 * DAY_S)]
+    store.upsert(rows(*calls), [], HERE, loads=lines.loads, samples=lines.samples)
+    retention = Retention(store, Limits(90 * DAY_S, 7 * DAY_S), clock=Clock(), now=lambda: NOW)
+    run(retention)
+    assert (store.count(), store.count(Kind.LOADS), store.count(Kind.SAMPLES)) == (2, 0, 1)
+    assert store.get("c1") is None
+    assert retention.shed == 3
+
+
+def test_without_limits_nothing_ever_goes(store: Store) -> None:
+    store.upsert(rows(a_call(1, 9000 * DAY_S)), [], HERE)
+    assert run(Retention(store, Limits(), now=lambda: NOW)) == 1
+    assert store.count() == 1
+
+
+def test_a_step_is_small_and_one_that_found_nothing_is_followed_by_a_rest(store: Store) -> None:
+    store.upsert(rows(*(a_call(number, 2 * DAY_S) for number in range(STEP_ROWS + 5))), [], HERE)
+    clock = Clock()
+    retention = Retention(store, Limits(DAY_S), clock=clock, now=lambda: NOW)
+    assert retention.step()
+    assert store.count() == 5
+    run(retention)
+    store.upsert(rows(a_call(9999, 2 * DAY_S)), [], HERE)
+    assert not retention.step()
+    assert store.count() == 1
+    clock.now_s += REST_S
+    assert retention.step()
+    assert store.count() == 0
+
+
+def test_beyond_its_size_the_oldest_records_go_of_whatever_kind(tmp_path: Path) -> None:
+    """Exactly only with SQLite: the other's statistics come when they come."""
+    store = SqliteStore(tmp_path / "penstock.db")
+    store.prepare()
+    oldest = a_sample("oldest")
+    oldest.sampled_at = NOW - 1e6
+    lines = noted(tmp_path, oldest)
+    for start in range(0, 30_000, 5000):
+        batch = rows(*(a_call(number, 30_000.0 - number) for number in range(start, start + 5000)))
+        store.upsert(batch, [], HERE, samples=lines.samples)
+    before, limit = store.used_bytes(), store.used_bytes() // 2
+    clock = Clock()
+    retention = Retention(store, Limits(keep_bytes=limit), clock=clock, now=lambda: NOW)
+    while retention.step() or (retention.used_bytes or before) > limit:
+        clock.now_s += REST_S
+    assert store.used_bytes() <= limit
+    assert (store.count(Kind.SAMPLES), store.get("c0")) == (0, None)
+    assert store.get("c29999") is not None
+    assert store.count(Kind.CALLS, Window()) == 30_001 - retention.shed
+    store.close()
+    assert (tmp_path / "penstock.db").stat().st_size <= limit + (KEPT_FREE_PAGES + GIVE_BACK_PAGES) * 4096 < before
+
+
+def test_a_server_that_counts_too_much_loses_its_oldest(postgres: object, request: pytest.FixtureRequest) -> None:
+    store = PostgresStore(request.getfixturevalue("postgres").new_database())
+    store.prepare()
+    store.upsert(rows(*(a_call(number, 5000.0 - number) for number in range(5000))), [], HERE)
+    clock = Clock()
+    retention = Retention(store, Limits(keep_bytes=1), clock=clock, now=lambda: NOW)
+    while store.count():  # as soon as its statistics have come
+        retention.step()
+        clock.now_s += max(REST_S, MEASURE_EVERY_S)
+    assert retention.shed == 5000
+    store.close()
