@@ -14,6 +14,7 @@ from penstock.config.sections import GgufSettings, LimitsSettings, TimeLimitsSet
 
 _INHERITED = (
     "ttl", "load_timeout", "stop_timeout", "breaker", "on_disconnect", "send_loading_state", "upstream_pages",
+    "captures",
 )  # fmt: skip
 _SHOWN = ("metadata",)
 """Shown to clients rather than used for a launch: a port that is fixed is filled in at once."""

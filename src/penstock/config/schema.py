@@ -13,6 +13,7 @@ from pydantic import Field, JsonValue, field_validator
 from penstock.config import values as v
 from penstock.config.access import KeySettings, checked
 from penstock.config.capabilities import CapabilitiesSettings
+from penstock.config.capturing import CaptureBuffer, Captured
 from penstock.config.routing import PeerSettings, ProfileSettings, SelectorSettings
 from penstock.config.sections import (
     BreakerOrOff,
@@ -29,6 +30,7 @@ from penstock.config.sections import (
 )
 from penstock.config.storage import StoreSettings
 from penstock.config.values import ClientKey, LogLevel, Residency, unexpected
+from penstock.core.capture import CaptureLevel
 
 NATIVE_PORT = 8080
 GGUF_SLOTS = 4
@@ -126,6 +128,10 @@ class ModelSettings(Section):
         default="sandbox",
         description="HTML from the engine is kept away from the gateway's own pages and cookies, or `trusted`. "
         "Default: the file's `upstream_pages`.",
+    )
+    captures: Captured = Field(
+        default=CaptureLevel.FULL,
+        description="What is kept of its calls for the operator to look at. Default: the file's `captures`.",
     )
     forward_priority: v.Flag = Field(
         default=False, description="Leave `priority` and `metadata.workload` in requests to the engine."
@@ -259,6 +265,16 @@ class Settings(Section):
     )
     trusted_proxies: v.Texts = Field(
         default=(), description="Addresses or networks whose `X-Forwarded-For` is believed."
+    )
+    captures: Captured = Field(
+        default=CaptureLevel.FULL,
+        description="What is kept of calls for the operator to look at: nothing, their headers, or bodies too. Secrets "
+        "are masked, sound and pictures left out.",
+    )
+    capture_buffer: CaptureBuffer = Field(
+        default=5 * 2**20,
+        description="Memory for it, after compression; the oldest calls go first, and 0 keeps none. Twice as much may "
+        "be held of calls that run.",
     )
     state_dir: v.Text | None = Field(
         default=None, description="Where records and state are kept. Default: `$XDG_STATE_HOME/penstock`."
