@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from penstock.core.admission import Desk
+from penstock.core.expiry import missed
 from penstock.core.explain import NOT_WAITING, OUTSIDE_THE_BOUND, Obstacle, Wait, WaitReason, estimate_s, obstacle_of
 from penstock.core.lines import Entry, Queue, Room
 from penstock.core.model import Replica
 from penstock.core.order import place
 from penstock.core.promise import Promise
 from penstock.core.swaps import Swaps
+from penstock.errors import DeadlineMissed
 
 
 class Answers:
@@ -47,6 +49,10 @@ class Answers:
         name, first = entry.ticket.model, _first_before(entry)
         at_swap, at_desk = self._swaps.obstacles.get(name), self._desk.obstacle(first)
         return obstacle_of(self._replicas[name], first.queue.load_s, at_desk, at_swap)
+
+    def too_late(self, entry: Entry) -> DeadlineMissed:
+        """What is told who waits at its deadline."""
+        return missed(entry.ticket, f"while it waited ({self.why(entry).reason})")
 
 
 def _first_before(entry: Entry) -> Entry:

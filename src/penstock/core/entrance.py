@@ -13,6 +13,11 @@ from penstock.core.model import Choice, Phase, Replica, Strategy, Ticket
 from penstock.errors import DeadlineMissed, GatewayError, PromptTooLong, Unadmittable, UnknownModel
 
 
+def unknown(model: str) -> UnknownModel:
+    """What is told who asks for a model that is not there, or no more."""
+    return UnknownModel(model=model, hint="")
+
+
 class Entrance:
     """faults: why a model could never be served, empty if it can; a model that is not there is not known."""
 
@@ -44,7 +49,7 @@ class Entrance:
         """Why the call is not even let in; None if it is."""
         fault = self._faults.get(ticket.model)
         if fault is None:
-            return UnknownModel(model=ticket.model, hint="")
+            return unknown(ticket.model)
         if fault:
             return Unadmittable(model=ticket.model, reason=fault)
         replica = self._replicas[ticket.model]

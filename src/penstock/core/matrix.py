@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from penstock.core import setdsl
 from penstock.core.model import Model
-from penstock.core.residency import Residency
+from penstock.core.residency import Footprint, Residency
 from penstock.core.setdsl import MAX_DEPTH, BadSet, Expression
 from penstock.core.setsearch import Node, Search, all_of, leaf, one_of
 
@@ -111,6 +111,14 @@ class MatrixResidency(Residency):
         seen = copy(self)
         seen._memory = self._memory.seeing(device, free_bytes, residents)
         return seen
+
+    def knowing(self, sizes: Mapping[str, Footprint]) -> MatrixResidency:
+        if self._memory is None:
+            return self
+        known = copy(self)
+        known._memory = self._memory.knowing(sizes)
+        known._unmeasured = self._unmeasured - sizes.keys()
+        return known
 
     def evict_for(self, target: str, residents: Collection[str], staying: Collection[str]) -> frozenset[str] | None:
         """The cheapest to stop so that the sets allow the target, none of `staying`; None if that is impossible.

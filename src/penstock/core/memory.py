@@ -1,15 +1,17 @@
 """Residency by memory: models stay as long as their footprints fit into the devices together.
 
 A model of unknown footprint is taken to fill every device: it stays alone. Readings of free memory
-show what others on the machine hold; that much of the device is not there for us.
+show what others on the machine hold; that much of the device is not there for us. What a model took when it
+was loaded counts from then on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
 from penstock.core.model import Device, Model
-from penstock.core.residency import Residency
+from penstock.core.residency import Footprint, Residency
 
 GIB = 2**30
 
@@ -23,11 +25,12 @@ class MemoryResidency(Residency):
         self._foreign_bytes = dict(foreign_bytes or {})
 
     def fits(self, names: Collection[str]) -> bool:
-        models = [self._models[name] for name in names if name in self._models]
-        if any(model.footprint is None for model in models):
-            return sum(model.footprint != () for model in models) == 1
-        need = self._need_bytes(models)
-        return all(need_bytes <= self._usable_bytes(device) for device, need_bytes in need.items())
+        return self._fits(names, None)
+
+    def admits(self, target: str, residents: Collection[str]) -> bool:
+        """Only what the target takes is looked at: a device that is overfull already does not keep it from another."""
+        footprint = self._models[target].footprint if target in self._models else ()
+        return self._fits({*residents, target}, None if footprint is None else {device for device, _ in footprint})
 
     def shortfall(self, target: str) -> str:
         need = self._need_bytes([self._models[target]])
@@ -47,6 +50,32 @@ class MemoryResidency(Residency):
         foreign_bytes = max(0, self._devices[device].memory_bytes - held_bytes - free_bytes)
         foreign = {**self._foreign_bytes, device: foreign_bytes}
         return MemoryResidency(self._devices.values(), self._models.values(), foreign_bytes=foreign)
+
+    def knowing(self, sizes: Mapping[str, Footprint]) -> MemoryResidency:
+        """What was measured replaces an estimate. Of what the operator declared, the larger counts.
+
+        A declaration may leave room for what an engine takes later; more than was declared is taken all the same.
+        """
+        known = (
+            replace(model, footprint=self._learned(model, sizes[name])) if name in sizes else model
+            for name, model in self._models.items()
+        )
+        return MemoryResidency(self._devices.values(), known, foreign_bytes=self._foreign_bytes)
+
+    def _fits(self, names: Collection[str], devices: Collection[str] | None) -> bool:
+        """devices: those that are looked at; None = all."""
+        models = [self._models[name] for name in names if name in self._models]
+        if any(model.footprint is None for model in models):
+            return sum(model.footprint != () for model in models) == 1
+        need = self._need_bytes(models)
+        looked_at = need.keys() if devices is None else need.keys() & devices
+        return all(need[device] <= self._usable_bytes(device) for device in looked_at)
+
+    def _learned(self, model: Model, size: Footprint) -> Footprint:
+        """It did run: so it never takes more than there is, and nothing of devices that are not ours."""
+        declared = dict(model.footprint or ()) if model.is_size_declared else {}
+        taken = {device: max(declared.get(device, 0), dict(size).get(device, 0)) for device in self._devices}
+        return tuple((name, min(taken[name], self._devices[name].memory_bytes)) for name in taken if taken[name])
 
     def _usable_bytes(self, device: str) -> int:
         """Nothing, if the device is not there at all."""

@@ -70,6 +70,7 @@ class Model:
 
     slots: calls one replica serves at once; None = no cap (nothing waits).
     footprint: (device name, bytes) pairs; None = unknown, treated as filling its devices.
+    is_size_declared: the footprint is the operator's word; else it is an estimate, which what is measured replaces.
     is_launched: False for an `upstream:` that is simply there: always ready, holds no memory.
     cost: share of the pool's budget that one call takes; None = 1/slots.
     evict_cost: how much stopping it for another model counts, beside the others.
@@ -89,6 +90,7 @@ class Model:
     max_prompt_tokens: int | None = None
     min_resident_s: float = 0.0
     evict_cost: int = 1
+    is_size_declared: bool = False
 
 
 class Strategy(enum.StrEnum):

@@ -1,18 +1,22 @@
 """Which models may be resident together, and the cheapest set that must leave so that another fits.
 
 A policy is one class with one method: `fits`. Where loading A beside B is another question
-than loading B beside A (groups), it overrides `admits`; where memory is measured, `seeing`; where the
+than loading B beside A (groups), it overrides `admits`; where memory is measured, `seeing` and `knowing`; where the
 operator says whom to stop rather (matrix), `evict_for`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import combinations
 from typing import Protocol
 
 MAX_EXACT = 10
 """Up to so many candidates every combination is looked at; beyond, the cheapest are taken greedily."""
+
+
+Footprint = tuple[tuple[str, int], ...]
+"""What a model takes: (device name, bytes) pairs."""
 
 
 class Residency(Protocol):
@@ -34,6 +38,10 @@ class Residency(Protocol):
 
     def seeing(self, device: str, free_bytes: int, residents: Collection[str]) -> Residency:
         """The same policy after a reading of a device's free memory, taken while `residents` held theirs."""
+        return self
+
+    def knowing(self, sizes: Mapping[str, Footprint]) -> Residency:
+        """The same policy with what these models were seen to take."""
         return self
 
     def evict_for(self, target: str, residents: Collection[str], staying: Collection[str]) -> frozenset[str] | None:

@@ -22,8 +22,8 @@ from penstock.core.actions import Action, Refuse, WakeAt
 from penstock.core.admission import Desk, PoolState
 from penstock.core.answers import Answers
 from penstock.core.commands import Command, Operator
-from penstock.core.entrance import Entrance
-from penstock.core.expiry import Deadlines, missed
+from penstock.core.entrance import Entrance, unknown
+from penstock.core.expiry import Deadlines
 from penstock.core.explain import Wait, WaitReason
 from penstock.core.fleet import IN_USE, Fleet
 from penstock.core.lines import Entry, Room
@@ -31,8 +31,9 @@ from penstock.core.model import Phase, Replica, Ticket
 from penstock.core.order import in_order
 from penstock.core.plan import KeyTerms, Plan, Policy
 from penstock.core.promise import Promise
+from penstock.core.residency import Footprint
 from penstock.core.swaps import COMING, Swaps, Wishes
-from penstock.errors import GatewayError, UnknownModel
+from penstock.errors import GatewayError
 
 __all__ = ["KeyTerms", "Plan", "Policy", "Scheduler", "Wait", "WaitReason"]
 
@@ -84,7 +85,7 @@ class Scheduler:
         entry = self._desk.running.get(ticket_id)
         if entry is not None:
             self._desk.end(entry, now_s, busy_s, is_typical=True)
-            if self._is_settled(entry, now_s):
+            if not self._room.entries and self._fleet.has_no_more_to_do(entry.replica, self._wake_s, now_s):
                 return []
         elif (entry := self._room.entries.get(ticket_id)) is not None:
             self._desk.drop(entry, now_s)
@@ -145,6 +146,12 @@ class Scheduler:
         self._swaps.read_memory(device, free_bytes)
         return self._settle(now_s)
 
+    def measured(self, replica_id: str, generation: int, footprint: Footprint, now_s: float) -> list[Action]:
+        """So much memory it really took, by device. Counts from now on; what was said last about a model holds."""
+        if self._fleet.find(replica_id, generation) is not None:
+            self._swaps.space.measured(replica_id, footprint)
+        return self._settle(now_s)
+
     def tick(self, now_s: float) -> list[Action]:
         """Time has passed, and nothing else."""
         return self._settle(now_s)
@@ -159,13 +166,10 @@ class Scheduler:
     def configure(self, plan: Plan, now_s: float) -> list[Action]:
         """Another plan. Replicas of models that stay are kept; those of others drain and stop."""
         known = {model.name for model in plan.models}
-        refused: list[Action] = [
-            self._turn_away(entry, UnknownModel(model=entry.ticket.model, hint=""), now_s)
-            for entry in list(in_order(self._room))
-            if entry.ticket.model not in known
-        ]
+        strangers = [entry for entry in in_order(self._room) if entry.ticket.model not in known]
+        refused = [self._turn_away(entry, unknown(entry.ticket.model), now_s) for entry in strangers]
         self._adopt(plan, now_s)
-        return refused + self._obey(now_s)
+        return [*refused, *self._obey(now_s)]
 
     def set_keys(self, keys: Mapping[str, KeyTerms], now_s: float) -> list[Action]:
         """Other terms for keys, and nothing else; cheap. What runs goes on."""
@@ -204,6 +208,10 @@ class Scheduler:
     def pools(self) -> list[PoolState]:
         return self._desk.pools()
 
+    def sizes(self) -> Mapping[str, Footprint]:
+        """What models were measured to take, by name."""
+        return self._swaps.space.sizes
+
     def share(self, ticket_id: str) -> float | None:
         """What a ticket takes of its pool, or will take; None = it neither runs nor waits."""
         return self._desk.share(ticket_id)
@@ -222,7 +230,9 @@ class Scheduler:
         self._promise.look(now_s, self._wake_s, is_held_up=self._fleet.is_held_up(now_s))
         if now_s >= self._wake_s:
             self._wake_s = math.inf
-        actions: list[Action] = [self._give_up(entry, now_s) for entry in self._deadlines.missed(now_s)]
+        actions: list[Action] = [
+            self._turn_away(entry, self._answers.too_late(entry), now_s) for entry in self._deadlines.missed(now_s)
+        ]
         self._desk.lapse(now_s)
         actions += self._fleet.settle(now_s)
         for admit in self._desk.admit(now_s):
@@ -233,13 +243,6 @@ class Scheduler:
             self._wake_s = wake_s
             actions.append(WakeAt(wake_s))
         return actions
-
-    def _is_settled(self, ended: Entry, now_s: float) -> bool:
-        """Has the end of this call no consequence? The shortcut past `_settle`: nobody waits, nobody must leave."""
-        replica, ttl_s = ended.replica, ended.queue.model.ttl_s
-        if self._room.entries or replica is None or replica.phase is not Phase.READY:
-            return False
-        return ttl_s is None or bool(replica.running) or now_s + ttl_s >= self._wake_s
 
     def _obey(self, now_s: float) -> list[Action]:
         """The operator has changed what is wanted."""
@@ -252,11 +255,6 @@ class Scheduler:
     def _turn_away(self, entry: Entry, error: GatewayError, now_s: float) -> Refuse:
         self._desk.drop(entry, now_s)
         return Refuse(entry.ticket.id, error)
-
-    def _give_up(self, entry: Entry, now_s: float) -> Refuse:
-        """Its deadline has come."""
-        phase = f"while it waited ({self._answers.why(entry).reason})"
-        return self._turn_away(entry, missed(entry.ticket, phase), now_s)
 
     def _adopt(self, plan: Plan, now_s: float) -> None:
         """Make the world as the plan says, as far as that can be done at once."""

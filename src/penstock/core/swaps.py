@@ -22,7 +22,8 @@ from penstock.core.explain import Obstacle, WaitReason
 from penstock.core.lines import Entry, Room
 from penstock.core.model import HOLDS_MEMORY, Phase, Replica
 from penstock.core.plan import EPSILON, Plan
-from penstock.core.residency import Residency, cheapest_victims, enough_victims
+from penstock.core.residency import cheapest_victims, enough_victims
+from penstock.core.space import Space
 
 _HOLDS_MEMORY = tuple(HOLDS_MEMORY)  # quicker to look through than to hash for
 COMING = (Phase.STARTING, Phase.WAKING)
@@ -56,6 +57,7 @@ class Swaps:
         self, plan: Plan, room: Room, replicas: dict[str, Replica], running: dict[str, Entry], wishes: Wishes
     ) -> None:
         self.wishes = wishes
+        self.space = Space(plan)
         self.obstacles: dict[str, Obstacle] = {}
         self.wake_s = math.inf
         self.loaded_s: dict[str, float] = {}
@@ -71,16 +73,16 @@ class Swaps:
         self._resident: frozenset[str] = frozenset()
         self._demands: dict[str, float] = {}  # weighted, of those that were asked about in this round
         self._now_s = 0.0
-        self.adopt(plan)
+        self.plan = plan
 
     def adopt(self, plan: Plan) -> None:
         self.plan = plan
-        self._see(plan.residency)
+        self.space.adopt(plan)
 
     def read_memory(self, device: str, free_bytes: int) -> None:
         """A reading of a device's free memory; while somebody comes or goes, nobody knows whose memory it is."""
         if not any(replica.phase in _IN_BETWEEN for replica in self._replicas.values()):
-            self._see(self._residency.seeing(device, free_bytes, self.resident()))
+            self.space.read(device, free_bytes, self.resident())
 
     def goals(self, now_s: float) -> list[Goal]:
         """Loads to work towards now, the most urgent first."""
@@ -226,19 +228,9 @@ class Swaps:
         )
 
     def _admits(self, target: str, others: frozenset[str]) -> bool:
-        """The plan's answer, remembered: the same few sets are asked for again and again."""
         since_s = self._short_s.get(target, math.inf)
-        believes = since_s + self.plan.policy.memory_wait_s > self._now_s + EPSILON
-        answer = self._answers.get((target, others, believes))
-        if answer is None:
-            answer = self.plan.admits(target, others, self._residency if believes else None)
-            self._answers[target, others, believes] = answer
-        return answer
-
-    def _see(self, residency: Residency) -> None:
-        """What the machine's memory allows from now on."""
-        self._residency = residency
-        self._answers: dict[tuple[str, frozenset[str], bool], bool] = {}
+        is_believed = since_s + self.plan.policy.memory_wait_s > self._now_s + EPSILON
+        return self.space.admits(target, others, is_believed=is_believed)
 
     def _victims(self, target: str, *, below: float = math.inf) -> frozenset[str] | None:
         """The least regretted that may leave now and whose departure makes room; None: nobody's does."""
@@ -250,7 +242,7 @@ class Swaps:
         costs = {name: self._cost(name, target) for name in able}
         ranked = sorted(able, key=lambda name: (costs[name], self.loaded_s.get(name, 0.0), name))
         best = cheapest_victims(ranked, [costs[name] for name in ranked], lambda gone: self._has_room(target, gone))
-        own = self._residency.evict_for(target, self._future, self._future - able)
+        own = self.space.residency.evict_for(target, self._future, self._future - able)
         if best is None or own is None or not self._has_room(target, own):
             return best
         regret, least = (sum([costs[name] for name in names]) for names in (own, best))
