@@ -195,21 +195,19 @@ def test_empty_api_keys_leave_the_gateway_open_as_there() -> None:
 
 def test_what_is_not_carried_out_is_named() -> None:
     loaded = read("""
-        peers: {p: {proxy: "http://h", models: [x], apiKey: "${undefined}"}}
+        store: {path: "${undefined}"}
         profiles: {}
-        selectors: {s: {strategy: warm, targets: [m]}}
         modles: {}
         defs: {note: "${undefined}"}
         models:
-          m: {cmd: "x ${PORT}", filters: {stripParams: temperature}, timeouts: {connect: 1}, ttll: 3, gguf: g}
+          m: {cmd: "x ${PORT}", filters: {stripParams: temperature}, timeouts: {keepalive: 1}, ttll: 3, gguf: g}
     """)
     assert [(warning.key, warning.suggestion) for warning in loaded.warnings] == [
-        ("peers", None),
-        ("selectors", None),
+        ("store", None),
         ("modles", "did you mean `models`?"),
         ("defs", None),
         ("models.m.filters", None),
-        ("models.m.timeouts", None),
+        ("models.m.timeouts.keepalive", None),
         ("models.m.ttll", "did you mean `ttl`?"),
         ("models.m.gguf", "it belongs to the native form, which begins with `penstock: 1`"),
     ]

@@ -116,7 +116,7 @@ def _llama_swap(text: str, environ: Mapping[str, str], findings: Findings) -> No
     """Read once more: there the environment is part of the text, and may make another text of it."""
     findings.faults.clear()
     root = parse(llama_swap.with_environment(text, environ), findings)
-    root = macros.without_comments_in_commands(llama_swap.recognised(root, findings))
+    root = macros.without_comments_in_commands(llama_swap.less_unknown(root, findings))
     llama_swap.report_environment(root, environ, findings)
     return llama_swap.translated(macros.expanded(root, findings), findings)
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from penstock.config.access import hashed
 from penstock.config.faults import Fault, Findings, did_you_mean
-from penstock.config.keys import FREE, spellings
+from penstock.config.formats.llama_swap_names import model_relaying, names, relaying
+from penstock.config.formats.recognition import inside, recognised
 from penstock.config.positions import Node
 from penstock.config.schema import ModelSettings, Settings
 from penstock.core.key import Role
@@ -19,6 +20,7 @@ START_PORT = 5800
 HEALTH_CHECK_TIMEOUT_S = 120
 MIN_HEALTH_CHECK_TIMEOUT_S = 15
 UNLOAD_TIMEOUT_S = 10
+MEGABYTE = 2**20
 
 _TOP = {
     "startPort": "start_port",
@@ -28,10 +30,10 @@ _TOP = {
     "macros": "macros",
     "models": "models",
 }
-_TOP_HANDLED = frozenset({*_TOP, "logLevel", "groups", "routing", "hooks", "apiKeys", "matrix"})
+_TOP_HANDLED = frozenset({*_TOP, "logLevel", "groups", "routing", "hooks", "apiKeys", "matrix", "captureBuffer"})
+_TOP_NAMES = ("profiles", "selectors", "peers", "upstream", "sendLoadingState", "includeAliasesInList")
 _TOP_NOT_HONOURED = (
-    "profiles", "selectors", "peers", "store", "ui", "performance", "captureBuffer", "metricsMaxInMemory", "upstream",
-    "sendLoadingState", "includeAliasesInList", "logToStdout", "logTimeFormat", "logRequests",
+    "store", "ui", "performance", "metricsMaxInMemory", "logToStdout", "logTimeFormat", "logRequests",
 )  # fmt: skip
 _MODEL = {
     "cmd": "cmd",
@@ -50,7 +52,8 @@ _MODEL = {
     "macros": "macros",
     "metadata": "metadata",
 }
-_MODEL_NOT_HONOURED = ("filters", "sendLoadingState", "timeouts", "compat", "capabilities", "healthCheckTimeout")
+_MODEL_HANDLED = frozenset({*_MODEL, "sendLoadingState", "timeouts", "compat", "capabilities"})
+_MODEL_NOT_HONOURED = ("filters", "healthCheckTimeout")
 _SAYS_NOTHING: dict[str, object] = {
     "cmdStop": "", "proxy": "", "useModelName": "", "ttl": -1, "unloadTimeout": 0, "concurrencyLimit": 0,
 }  # fmt: skip
@@ -95,14 +98,14 @@ def report_environment(node: Node, environ: Mapping[str, str], findings: Finding
         report_environment(inner, environ, findings)
 
 
-def recognised(root: Node, findings: Findings) -> Node:
+def less_unknown(root: Node, findings: Findings) -> Node:
     """The file less the keys that have no effect, each of which is named in a warning."""
-    kept = _recognised(root, _TOP_HANDLED, _TOP_NOT_HONOURED, Settings, findings)
+    kept = recognised(root, (*_TOP_HANDLED, *_TOP_NAMES), findings, not_honoured=_TOP_NOT_HONOURED, native=Settings)
     models = kept.members.get("models")
     if models is None:
         return kept
     each = {
-        name: _recognised(model, frozenset(_MODEL), _MODEL_NOT_HONOURED, ModelSettings, findings)
+        name: recognised(model, _MODEL_HANDLED, findings, not_honoured=_MODEL_NOT_HONOURED, native=ModelSettings)
         for name, model in models.members.items()
     }
     return kept.made({**kept.members, "models": models.made(dict(each) or models.value)})
@@ -120,22 +123,32 @@ def translated(root: Node, findings: Findings) -> Node:
     native |= {_TOP[key]: node for key, node in top.items() if key in _TOP and not _says_nothing(key, node)}
     native["load_timeout"] = _health_check_timeout(native["load_timeout"], findings)
     if (models := native.get("models")) is not None:
-        each = {name: _model(model) for name, model in models.members.items()}
+        each = {name: _model(name, model, findings) for name, model in models.members.items()}
         native["models"] = models.made(dict(each) or models.value)
-    if (level := top.get("logLevel")) is not None and level.value in _LOG_LEVELS:
+    if (level := top.get("logLevel")) is not None and isinstance(level.value, str) and level.value in _LOG_LEVELS:
         native["log_level"] = level
-    native |= _residency(root, findings)
+    if (buffer := top.get("captureBuffer")) is not None:
+        native["capture_buffer"] = _in_bytes(buffer)
+    native |= _residency(root, findings) | names(root, findings) | relaying(root, findings)
     native["preload"] = _preload(root, findings)
     native["keys"] = _keys(root, findings)
     return root.made(native)
 
 
-def _model(node: Node) -> Node:
-    model = {_MODEL[key]: each for key, each in node.members.items() if not _says_nothing(key, each)}
+def _model(name: str, node: Node, findings: Findings) -> Node:
+    said = {key: each for key, each in node.members.items() if key in _MODEL and not _says_nothing(key, each)}
+    model = {_MODEL[key]: each for key, each in said.items()} | model_relaying(name, node, findings)
     endpoint = model.get("check_endpoint")
     if endpoint and isinstance(endpoint.value, str) and endpoint.value != "none":
         model["check_endpoint"] = endpoint.made("/" + endpoint.value.removeprefix("/"))
     return node.made(model) if isinstance(node.value, dict) else node
+
+
+def _in_bytes(megabytes: Node) -> Node:
+    number = megabytes.value
+    if not isinstance(number, int) or isinstance(number, bool):
+        return megabytes
+    return megabytes.made(max(0, number) * MEGABYTE)
 
 
 def _health_check_timeout(node: Node, findings: Findings) -> Node:
@@ -148,7 +161,7 @@ def _health_check_timeout(node: Node, findings: Findings) -> Node:
 
 def _residency(root: Node, findings: Findings) -> dict[str, Node]:
     """Groups or a matrix, whichever decides: under `routing.router` both may be written."""
-    router = _inside(root, "routing", "router")
+    router = inside(root, "routing", "router")
     legacy = {key: node for key in ("groups", "matrix") if (node := root.members.get(key)) and node.value is not None}
     for key, node in legacy.items():
         if router is not None:
@@ -157,7 +170,7 @@ def _residency(root: Node, findings: Findings) -> dict[str, Node]:
     if len(legacy) == 2:
         found, expected = "a matrix beside `groups`", "one of the two, or both under `routing.router.settings`"
         findings.faults.append(Fault(findings.file, legacy["matrix"].key_mark, "matrix", found, expected))
-    settings = (router and _inside(router, "settings")) or root.made({})
+    settings = (router and inside(router, "settings")) or root.made({})
     written = {**settings.members, **legacy}
     use = router and router.members.get("use")
     if use is None or use.value is None:
@@ -175,7 +188,7 @@ def _residency(root: Node, findings: Findings) -> dict[str, Node]:
 
 
 def _matrix(node: Node, findings: Findings) -> Node:
-    matrix = _recognised(node, _MATRIX, (), None, findings)
+    matrix = recognised(node, _MATRIX, findings)
     said = {key: each for key, each in matrix.members.items() if each.value is not None}
     return matrix.made(said) if isinstance(matrix.value, dict) else matrix
 
@@ -187,13 +200,13 @@ def _groups(groups: Node, findings: Findings) -> Node:
 
 
 def _group(node: Node, findings: Findings) -> Node:
-    group = _recognised(node, _GROUP, (), None, findings)
+    group = recognised(node, _GROUP, findings)
     return group.made({"members": group.made([]), **group.members}) if isinstance(group.value, dict) else group
 
 
 def _preload(root: Node, findings: Findings) -> Node:
     """The models to load at start; a name that does not exist is no fault there."""
-    preload = _inside(root, "hooks", "on_startup", "preload") or root.made([])
+    preload = inside(root, "hooks", "on_startup", "preload") or root.made([])
     models = root.members.get("models", root.made({})).members
     names = set(models)
     for model in models.values():
@@ -228,35 +241,5 @@ def _keys(root: Node, findings: Findings) -> Node:
     return written.made(dict(keys))
 
 
-def _recognised(
-    node: Node,
-    handled: frozenset[str],
-    not_honoured: tuple[str, ...],
-    native: type[Settings] | type[ModelSettings] | None,
-    findings: Findings,
-) -> Node:
-    """A mapping less the keys without effect. A key that is empty or false asks for nothing, so none is missed."""
-    for key, member in node.members.items():
-        if key in handled or key.startswith(FREE) or (key in not_honoured and not member.value):
-            continue
-        if key in not_honoured:
-            found, expected, suggestion = "a key that is not honoured yet", "a file that works without it", None
-        else:
-            found, expected = "an unknown key, which has no effect", "a key of llama-swap's"
-            suggestion = did_you_mean(key, [*handled, *not_honoured])
-            if native is not None and key in spellings(native):
-                suggestion = "it belongs to the native form, which begins with `penstock: 1`"
-        findings.warnings.append(Fault(findings.file, member.key_mark, member.key, found, expected, suggestion))
-    known = {key: member for key, member in node.members.items() if key in handled}
-    return node.made(known) if isinstance(node.value, dict) else node
-
-
 def _says_nothing(key: str, node: Node) -> bool:
     return node.value is None or (key in _SAYS_NOTHING and node.value == _SAYS_NOTHING[key])
-
-
-def _inside(node: Node, *path: str) -> Node | None:
-    inner: Node | None = node
-    for step in path:
-        inner = inner.members.get(step) if inner else None
-    return inner
