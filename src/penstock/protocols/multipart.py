@@ -26,6 +26,7 @@ _PARAMETER = re.compile(rf'[ \t]*;[ \t]*({_TOKEN})[ \t]*=[ \t]*(?:"((?:[^"\\]|\\
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]*[0-9A-Za-z'()+_,\-./:=?]")
 _FIRST_LINE = re.compile(rb"--([0-9A-Za-z'()+_,\-./:=?]{1,%d})[ \t]*\r\n" % MAX_BOUNDARY_CHARACTERS)
 _FOLD = re.compile(r"\r\n[ \t]+")
+_NAMELESS = "a part has no `Content-Disposition: form-data`"
 _CR = b"\r"[0]
 _PLAIN = ("", "7bit", "8bit", "binary")
 _AFTER = re.compile(rb"(--)?[ \t]{0,256}(?:\r\n|\Z)")
@@ -128,6 +129,8 @@ def _next(body: Body, delimiter: bytes, start: int) -> int:
 def _head(body: Body, at: int) -> tuple[str, int]:
     """The header lines of a part, and where its content begins."""
     window = bytes(body[at : at + MAX_PART_HEAD_BYTES])
+    if window.startswith(b"\r\n"):
+        raise _wrong(_NAMELESS)
     end = window.find(b"\r\n\r\n")
     if end < 0:
         too_long = len(window) == MAX_PART_HEAD_BYTES
@@ -150,7 +153,7 @@ def _part(head: str, start: int, end: int) -> Part:
         fields[name] = value.strip()
     kind, _, _ = fields.get("content-disposition", "").partition(";")
     if kind.strip().lower() != "form-data":
-        raise _wrong("a part has no `Content-Disposition: form-data`")
+        raise _wrong(_NAMELESS)
     if fields.get("content-transfer-encoding", "").lower() not in _PLAIN:
         raise _wrong("a part has a Content-Transfer-Encoding, which forms do not have")
     parameters = _parameters(fields["content-disposition"][len(kind) :])
