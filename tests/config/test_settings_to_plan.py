@@ -5,6 +5,7 @@ from __future__ import annotations
 from penstock.config.plan import HOST_DEVICE, plan
 from penstock.config.sections import BreakerSettings
 from penstock.core.model import Model, Pool
+from penstock.core.plan import KeyTerms
 from tests.config.worlds import native
 
 GIB = 2**30
@@ -23,9 +24,12 @@ def test_a_plan_says_what_the_file_says() -> None:
     made = plan(settings, host_memory_bytes=0)
     assert made.models == (
         Model(
-            "a", slots=4, footprint=(("gpu0", 8 * GIB),), ttl_s=60.0, is_pinned=True, pool="p", cost=0.5, max_queue=9
+            "a", slots=4, footprint=(("gpu0", 8 * GIB),), ttl_s=60.0, is_pinned=True, pool="p", cost=0.5, max_queue=9,
+            is_size_declared=True,
         ),
     )  # fmt: skip
+    assert made.keys == {}
+    assert plan(settings, host_memory_bytes=0, keys={"k": KeyTerms(2.0, 1)}).keys == {"k": KeyTerms(2.0, 1)}
     assert made.pools == (Pool("p", 2.0, is_exclusive=True),)
     assert (made.max_resident, made.max_waiting, made.policy.call_limit_s) == (3, 7, 600)
     assert made.policy.patience_s == (15.0, 90.0, 3600.0)

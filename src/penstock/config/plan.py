@@ -12,7 +12,7 @@ from penstock.core.groups import Group, GroupResidency
 from penstock.core.matrix import Matrix, MatrixResidency
 from penstock.core.memory import MemoryResidency
 from penstock.core.model import Device, Model, Pool
-from penstock.core.plan import Plan, Policy
+from penstock.core.plan import KeyTerms, Plan, Policy
 from penstock.core.residency import Residency as ResidencyPolicy
 
 HOST_DEVICE = "ram"
@@ -21,8 +21,17 @@ HOST_DEVICE = "ram"
 Footprint = tuple[tuple[str, int], ...]
 
 
-def plan(settings: Settings, *, host_memory_bytes: int, footprints: Mapping[str, Footprint] | None = None) -> Plan:
-    """The plan of checked settings. `footprints`: estimates for models that do not say their `memory`."""
+def plan(
+    settings: Settings,
+    *,
+    host_memory_bytes: int,
+    footprints: Mapping[str, Footprint] | None = None,
+    keys: Mapping[str, KeyTerms] | None = None,
+) -> Plan:
+    """The plan of checked settings.
+
+    footprints: estimates for models that do not say their `memory`. keys: terms by what tickets carry as key.
+    """
     devices = tuple(Device(name, device.memory) for name, device in settings.devices.items())
     devices = devices or (Device(HOST_DEVICE, host_memory_bytes),)
     estimates, costs = footprints or {}, _evict_costs(settings)
@@ -37,6 +46,7 @@ def plan(settings: Settings, *, host_memory_bytes: int, footprints: Mapping[str,
         policy=_policy(settings),
         max_resident=settings.max_resident,
         max_waiting=settings.limits.waiting,
+        keys=keys or {},
     )
 
 
@@ -45,6 +55,7 @@ def _model(name: str, model: ModelSettings, device: str, estimate: Footprint | N
         name=name,
         slots=slots(model),
         footprint=_footprint(model, device, estimate),
+        is_size_declared=model.memory is not None,
         is_launched=model.upstream is None,
         is_pinned=model.pin,
         ttl_s=model.ttl or None,
