@@ -190,6 +190,12 @@ class QueueFull(GatewayError):
     status, code, outcome = 503, "queue_full", "rejected_queue_full"
 
 
+class JournalFull(GatewayError):
+    """The gateway can keep no records at the moment, and is told to refuse calls then (store.journal_full)."""
+
+    status, code, outcome = 503, "journal_full", "rejected_queue_full"
+
+
 class BreakerOpen(GatewayError):
     """`{model}` failed {failures} times in a row and rests. Try again later."""
 

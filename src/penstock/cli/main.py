@@ -34,6 +34,10 @@ Key = Annotated[str | None, typer.Option(envvar="PENSTOCK_KEY", help="A key of t
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Upstream = Annotated[str | None, typer.Option(help="Where the LiteLLM of a LiteLLM file answers.")]
 Format = Annotated[str | None, typer.Option(help="The file's format, if its content does not tell.")]
+StoreUrl = Annotated[
+    str | None,
+    typer.Option("--store", metavar="URL", help="sqlite:///PATH or postgresql://…; a password is safer in the file."),
+]
 OneModel = Annotated[str | None, typer.Argument(help="A model's name or alias.")]
 All = Annotated[bool, typer.Option("--all", help="All models.")]
 URL = "http://127.0.0.1:8080"
@@ -57,11 +61,12 @@ def serve(
     state_dir: Annotated[Path | None, typer.Option(help="Where records and state are kept.")] = None,
     format: Format = None,  # noqa: A002
     models_dir: Annotated[Path | None, typer.Option(help="A further folder to look for GGUF models in.")] = None,
+    store: StoreUrl = None,
 ) -> None:
     """Serve the models of a configuration, or those found on this machine."""
     from penstock.cli import serve as command
 
-    options = command.ServeOptions(config, tuple(listen or ()), upstream, state_dir, format, models_dir)
+    options = command.ServeOptions(config, tuple(listen or ()), upstream, state_dir, format, models_dir, store)
     raise typer.Exit(command.serve(options))
 
 

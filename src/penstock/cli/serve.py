@@ -16,10 +16,12 @@ from penstock.cli.found import found_on_this_machine
 from penstock.config.faults import ConfigError
 from penstock.config.load import NATIVE, Loaded, load, loads
 from penstock.config.schema import Settings
+from penstock.config.store_address import choose_address
 from penstock.discovery.machine import host_memory_bytes
 from penstock.launch.footprints import estimated_footprints, kinds
 from penstock.runtime.gateway import Gateway, GatewayOptions
 from penstock.runtime.state_dir import StateDirInUse, default_state_dir
+from penstock.store.opening import DriverMissing, check_driver
 from penstock.web.app import create_app
 from penstock.wire.listen import Address, parse_address
 
@@ -36,6 +38,7 @@ class ServeOptions:
     state_dir: Path | None = None
     format: str | None = None
     models_dir: Path | None = None
+    store: str | None = None
 
 
 def serve(options: ServeOptions) -> int:
@@ -59,6 +62,15 @@ def serve(options: ServeOptions) -> int:
     for warning in loaded.warnings:
         logging.getLogger("penstock.config").warning("%s", warning)
     folder = None if loaded.path is None else loaded.path.absolute().parent
+    try:
+        store = choose_address(options.store, settings.store.url, environ, state_dir, folder=folder)
+        check_driver(store)
+    except ValueError as error:
+        print(f"penstock: --store: {error}", file=sys.stderr)
+        return USAGE
+    except DriverMissing as error:
+        print(f"penstock: {error}", file=sys.stderr)
+        return FAILED
     gateway = GatewayOptions(
         settings,
         addresses,
@@ -68,6 +80,7 @@ def serve(options: ServeOptions) -> int:
         host_memory_bytes(),
         estimated_footprints(settings),
         kinds(settings),
+        store,
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_run(gateway, loaded))

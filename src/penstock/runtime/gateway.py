@@ -22,6 +22,7 @@ from uvicorn.server import ServerState
 from penstock import __version__
 from penstock.config.plan import plan
 from penstock.config.schema import Settings
+from penstock.config.store_address import StoreAddress
 from penstock.core.breaker import Breaker, BreakerPolicy
 from penstock.core.commands import Load
 from penstock.core.message import Head
@@ -68,6 +69,7 @@ class GatewayOptions:
     host_memory_bytes: int
     footprints: Mapping[str, tuple[tuple[str, int], ...]]
     kinds: Mapping[str, str]
+    store: StoreAddress | None = None  # None = SQLite in the state folder
 
 
 App = Callable[["Gateway"], object]
@@ -91,10 +93,17 @@ class Gateway:
         self.keyring = Keyring(settings.keys, options.state_dir, self._state.gateway_id)
         self._journal = Journal(options.state_dir, boot_id=self.boot_id, fsync_every_s=settings.journal_fsync)
         self.bookkeeping = bookkeeping.Bookkeeping(
-            bookkeeping.command(options.state_dir, gateway_id=self._state.gateway_id, boot_id=self.boot_id)
+            bookkeeping.command(
+                options.state_dir, gateway_id=self._state.gateway_id, boot_id=self.boot_id, keep=settings.store
+            ),
+            environ=bookkeeping.environment(options.store),
         )
         self.recorder = Recorder(
-            self._journal, gateway_id=self._state.gateway_id, boot_id=self.boot_id, version=__version__
+            self._journal,
+            gateway_id=self._state.gateway_id,
+            boot_id=self.boot_id,
+            version=__version__,
+            refuses_when_full=settings.store.journal_full == "refuse",
         )
         self._outbox = Outbox(self._loop, self.recorder.flush)
         self.recorder.wake = self._outbox.wake

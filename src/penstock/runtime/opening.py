@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from penstock.core.message import Body, Head
-from penstock.errors import GatewayError, Unauthorized
+from penstock.errors import GatewayError, JournalFull, Unauthorized
 from penstock.protocols.endpoints import Endpoint
 from penstock.runtime.call import CallContext
 from penstock.runtime.relay import CHALLENGE, Relay
 from penstock.wire.exchange import Client, Exchange
 
+RETRY_AFTER_S = 5.0
+
 
 def open_call(context: CallContext, client: Client, head: Head, endpoint: Endpoint) -> Exchange:
     """The exchange that serves a request to this endpoint."""
+    if context.recorder.has_no_room():
+        return TurnedAway(client, endpoint, JournalFull(retry_after_s=RETRY_AFTER_S))
     judged = context.keyring.judge(head)
     if not isinstance(judged, Unauthorized):
         return Relay(context, client, head, endpoint, judged, None)
@@ -21,11 +25,12 @@ def open_call(context: CallContext, client: Client, head: Head, endpoint: Endpoi
 
 
 class TurnedAway:
-    """One of very many requests of an address that show no key that counts: answered, and counted together."""
+    """One of very many requests that are refused for one reason: answered, and counted together."""
 
-    def __init__(self, client: Client, endpoint: Endpoint, error: Unauthorized) -> None:
+    def __init__(self, client: Client, endpoint: Endpoint, error: GatewayError) -> None:
         reply = endpoint.dialect.refusal(error, "")
-        reply.headers.append(CHALLENGE)
+        if isinstance(error, Unauthorized):
+            reply.headers.append(CHALLENGE)
         client.reply(reply)
 
     def receive(self, body: Body) -> None: ...

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from penstock.core.message import Head
 from penstock.core.record import CallRecord, Outcome
-from penstock.errors import UnknownKey
+from penstock.errors import GatewayError, JournalFull, UnknownKey
 
 RECENT = 100
 
@@ -22,6 +22,8 @@ RECENT = 100
 class Journal(Protocol):
     """What the recorder needs of store.journal.Journal."""
 
+    @property
+    def is_nearly_full(self) -> bool: ...
     def opened(self, record: CallRecord) -> None: ...
     def closed(self, record: CallRecord) -> None: ...
     def flush(self) -> bool: ...
@@ -30,7 +32,10 @@ class Journal(Protocol):
 class Recorder:
     """The one owner of open records."""
 
-    def __init__(self, journal: Journal, *, gateway_id: str, boot_id: str, version: str) -> None:
+    def __init__(
+        self, journal: Journal, *, gateway_id: str, boot_id: str, version: str, refuses_when_full: bool = False
+    ) -> None:
+        """refuses_when_full: rather than lose a record."""
         self.gateway_id = gateway_id
         self.boot_id = boot_id
         self.recent: deque[CallRecord] = deque(maxlen=RECENT)  # closed ones, newest last
@@ -40,6 +45,8 @@ class Recorder:
         self.turn = 0  # counts the flushes
         self._version = version
         self._journal = journal
+        self._refuses_when_full = refuses_when_full
+        self._refused = 0  # since the journal had room
         self._fresh: list[CallRecord] = []
         self._ending: list[CallRecord] = []
 
@@ -63,21 +70,23 @@ class Recorder:
 
     def turned_away(self, address: str | None, count: int) -> None:
         """So many requests of an address showed no key that counts, and left no records of their own."""
+        self._close_many(UnknownKey, count, address)
+
+    def has_no_room(self) -> bool:
+        """Whether the next call must be refused, for its record could be lost.
+
+        It is counted: when there is room again, one record tells of all of them.
+        """
+        if not self._refuses_when_full or not self._journal.is_nearly_full:
+            return False
+        self._refused += 1
+        return True
+
+    def _close_many(self, error: type[GatewayError], count: int, address: str | None) -> None:
         now = time.time()
-        record = CallRecord(
-            uuid7(now),
-            self.gateway_id,
-            self.boot_id,
-            self._version,
-            now,
-            "",
-            "",
-            "",
-            client_address=address,
-            count=count,
-        )
-        record.http_status, record.error_code = UnknownKey.status, UnknownKey.code
-        self.close(record, Outcome.REJECTED_AUTH, 0.0)
+        record = CallRecord(uuid7(now), self.gateway_id, self.boot_id, self._version, now, "", "", "", address)
+        record.count, record.http_status, record.error_code = count, error.status, error.code
+        self.close(record, Outcome(error.outcome), 0.0)
 
     def reopen(self, record: CallRecord) -> None:
         """More is known of an open record than its opening line said."""
@@ -98,6 +107,9 @@ class Recorder:
     def flush(self) -> None:
         """Bring what this turn opened and closed to the journal, in one write."""
         self.turn += 1
+        if self._refused and not self._journal.is_nearly_full:
+            count, self._refused = self._refused, 0
+            self._close_many(JournalFull, count, None)
         if self._fresh:
             fresh, self._fresh = self._fresh, []
             for record in fresh:

@@ -92,6 +92,11 @@ class Journal:
         """The disk refuses, and memory is full as well: from here on records are lost, unless calls are refused."""
         return self.failure is not None and self._queued_lines >= self._memory_lines
 
+    @property
+    def is_nearly_full(self) -> bool:
+        """The disk refuses, and the fifth of memory that is left is for the calls that are under way."""
+        return self.failure is not None and 5 * self._queued_lines >= 4 * self._memory_lines
+
     def opened(self, record: CallRecord) -> None:
         """Queue the line that says that the call exists, with what is known so far. May be repeated when more is."""
         if not self.is_full:  # dropped without being counted as lost: the closing line has all fields

@@ -29,7 +29,11 @@ class LiveRoutes:
                 "status": "degraded" if reasons else "ok",
                 "reasons": reasons,
                 "store": None if status is None else status.store,
+                "store_address": None if status is None else status.address,
                 "journal_lag_bytes": None if status is None else status.lag_bytes,
+                "journal_lag_s": None if status is None else status.lag_s,
+                "lines_set_aside": None if status is None else status.poisoned,
+                "records_lost": gateway.records_lost,
                 "bookkeeper_restarts": gateway.bookkeeping.restarts,
                 "malformed_requests": gateway.doors.malformed,
                 "wait_estimates": {
