@@ -178,6 +178,12 @@ class QuotaSpent(QuotaExceeded):
     is_retry_useful = False
 
 
+class NotLoaded(GatewayError):
+    """`{model}` is not loaded, and {path} does not load it (upstream_ignore_paths)."""
+
+    status, code, outcome, is_retry_useful = 409, "model_not_loaded", "rejected_disabled", False
+
+
 class Unadmittable(GatewayError):
     """`{model}` can never be served by this configuration: {reason}."""
 
@@ -290,3 +296,10 @@ class EngineTimeout(UpstreamFailed):
     """The engine of `{model}` was silent for {seconds} s ({limit})."""
 
     status, code = 504, "engine_timeout"
+
+
+# Not told to callers.
+
+
+class CannotInflate(PenstockError):
+    """A compressed answer is broken, or larger inside than is read for the books."""

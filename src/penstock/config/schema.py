@@ -260,6 +260,11 @@ class Settings(Section):
         description="Regular expressions for paths below `/upstream/MODEL` that never load a model "
         "(409 while it is not loaded).",
     )
+    pass_through: v.Url | None = Field(
+        default=None,
+        description="The address of a gateway behind this one: every path that is not this one's own is passed to it, "
+        "without waiting, with the caller's key.",
+    )
     cors_origins: v.Texts = Field(
         default=(), description="Origins whose pages may call the gateway; `*` = any, for inference routes only."
     )

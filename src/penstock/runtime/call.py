@@ -67,6 +67,7 @@ class CallContext:
     allowed_origins: tuple[str, ...]
     breakers: Mapping[str, Breaker]  # by model; one that has none is never refused
     trusted_proxies: tuple[Network, ...]
+    behind: Target | None  # the gateway behind us, for what is neither a call to a model nor ours
     comments_after_s: float | None  # how long a stream waits in silence; None = for ever
     estimates: EstimateError = field(default_factory=EstimateError)
     patience: Patience = field(default_factory=Patience)
@@ -267,6 +268,11 @@ class Call:
         record.engine = record.admitted_s = record.sent_s = record.error_code = None
         self.enter(target, facts, waiter, tried)
 
+    def pass_by(self) -> None:
+        """It goes to the gateway behind us, which has no slots to wait for."""
+        self.phase = CallPhase.SENT
+        self.context.serving[self.record.id] = self.context.active[self.record.id]
+
     def take_slot(self, replica_id: str, now_s: float) -> None:
         """It was admitted: the slot is the call's until `leave`."""
         record = self.record
@@ -307,9 +313,9 @@ class Call:
     def leave(self) -> None:
         """Give back what the call holds, in the queue or in an engine. Idempotent."""
         dispatcher = self.context.dispatcher
+        self.context.serving.pop(self.record.id, None)
         if self._has_slot:
             self._has_slot = False
-            del self.context.serving[self.record.id]
             dispatcher.leave(self.record.id, busy_s=self.now_s() - (self.record.admitted_s or 0.0))
         elif self.phase is CallPhase.QUEUED and dispatcher.is_waiting(self.record.id):
             self.note_wait()

@@ -12,12 +12,16 @@ from urllib.parse import unquote_to_bytes
 
 from penstock.config.routing import ProfileSettings, SelectorSettings
 from penstock.config.schema import ModelSettings, Settings
+from penstock.config.sections import TimeLimitsSettings
 from penstock.config.values import ClientKey
 from penstock.core.message import Edits
 from penstock.core.model import Choice, Strategy
 from penstock.errors import UnknownModel, UnknownProfile
 
 Credentials = tuple[tuple[bytes, bytes], ...]
+
+BEHIND = ""
+"""Stands for the gateway behind us, where a model's name would stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,19 @@ class Catalog:
     def pins(self) -> Mapping[str, str | None]:
         """What the active profile pins."""
         return {} if self.active is None else self.profiles[self.active].pins
+
+
+def behind(settings: Settings) -> Target | None:
+    """What is neither a call to a model nor ours goes there; None = nowhere."""
+    if settings.pass_through is None:
+        return None
+    gateway = ModelSettings(
+        upstream=settings.pass_through,
+        client_key=ClientKey.FORWARD,
+        upstream_pages=settings.upstream_pages,
+        limits=TimeLimitsSettings(**{key: getattr(settings.limits, key) for key in TimeLimitsSettings.model_fields}),
+    )
+    return _target(BEHIND, gateway, BEHIND)
 
 
 def _own_targets(settings: Settings) -> dict[str, Target]:

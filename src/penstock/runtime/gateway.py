@@ -29,10 +29,9 @@ from penstock.core.message import Head
 from penstock.core.priority import Thresholds
 from penstock.core.scheduler import Scheduler
 from penstock.launch.process import ProcessLauncher
-from penstock.protocols.endpoints import BY_PATH
 from penstock.runtime import bookkeeping, memory
 from penstock.runtime.call import CallContext
-from penstock.runtime.catalog import Catalog
+from penstock.runtime.catalog import BEHIND, Catalog, behind
 from penstock.runtime.dispatcher import Dispatcher
 from penstock.runtime.feed import Feed
 from penstock.runtime.keys import Keyring
@@ -41,6 +40,7 @@ from penstock.runtime.opening import open_call
 from penstock.runtime.recipes import recipe
 from penstock.runtime.recorder import Recorder
 from penstock.runtime.replica import RemoteEngine, ReplicaLife
+from penstock.runtime.routing import Router
 from penstock.runtime.state_dir import StateDir
 from penstock.runtime.views import GatewayView
 from penstock.store.journal import Journal
@@ -119,6 +119,7 @@ class Gateway:
         is_local = all(address.is_loopback for address in options.addresses)
         self.context = CallContext(
             catalog=Catalog(settings),
+            behind=behind(settings),
             keyring=self.keyring,
             dispatcher=self.dispatcher,
             recorder=self.recorder,
@@ -130,6 +131,12 @@ class Gateway:
             breakers=_breakers(settings),
             trusted_proxies=tuple(ip_network(each, strict=False) for each in settings.trusted_proxies),
             comments_after_s=settings.wait_comments_after,
+        )
+        self._router = Router(
+            self.context.catalog,
+            self.dispatcher,
+            ignored=settings.upstream_ignore_paths,
+            passes_through=settings.pass_through is not None,
         )
         self.live = Live(self.context, settings.models, options.kinds, dict(self.engines), self.view)
         self.feed = Feed(self.live)
@@ -153,6 +160,8 @@ class Gateway:
             else:
                 how = recipe(name, model, self._launcher, options.environ, options.folder)
                 engines[name] = ReplicaLife(name, how, self._outbox, self._tasks)
+        if self.settings.pass_through is not None:
+            engines[BEHIND] = RemoteEngine(self.settings.pass_through, self._outbox)
         return engines
 
     # Running.
@@ -255,6 +264,8 @@ class Gateway:
             for connection in list(self.doors.connections):
                 connection.sweep(now_s)
             self.dispatcher.look()
+            for address, count in self.keyring.flood.due(now_s):
+                self.recorder.turned_away(address, count)
             if self.keyring.has_changed():
                 self._tasks.create_task(self.keyring.read_again())
             self._journal.flush()  # a disk that refused may take again
@@ -264,7 +275,7 @@ class Gateway:
     # Asked by others.
 
     def _route(self, head: Head) -> HotHandler | None:
-        endpoint = BY_PATH.get(head.path)
+        endpoint = self._router.endpoint(head)
         if endpoint is None:
             return None
 

@@ -8,7 +8,10 @@ from penstock.core.message import CallFacts, Edits, Head
 from penstock.protocols.endpoints import Endpoint
 from penstock.runtime.catalog import Target
 from penstock.runtime.errand import Request
+from penstock.runtime.sessions import COOKIE_PREFIX
 from penstock.wire.headers import CODINGS, CREDENTIALS
+
+Header = tuple[bytes, bytes]
 
 NO_HEADERS: frozenset[bytes] = frozenset()
 NO_EDITS = Edits()
@@ -27,16 +30,30 @@ def edited(endpoint: Endpoint, head: Head, facts: CallFacts, target: Target) -> 
     return facts
 
 
-def request_to(endpoint: Endpoint, head: Head, facts: CallFacts, target: Target, *, is_promised: bool) -> Request:
-    """`is_promised`: the client was told that a stream will come, and cannot be told of a coding any more."""
+def request_to(
+    endpoint: Endpoint, head: Head, facts: CallFacts, target: Target, *, is_own_key: bool, is_promised: bool
+) -> Request:
+    """`is_own_key`: what the caller shows is a key of this gateway, which nobody else gets to see.
+
+    `is_promised`: the client was told that a stream will come, and cannot be told of a coding any more.
+    """
     headers, dropped = head.headers, CREDENTIALS
     if target.credentials:
         headers = [*(header for header in headers if header[0].lower() not in CREDENTIALS), *target.credentials]
         dropped = NO_HEADERS
-    elif target.forwards_client_key:
+    elif target.forwards_client_key and not is_own_key:
+        headers = [_without_session(header) for header in headers] if b"cookie" in head.fields else headers
         dropped = NO_HEADERS
     if facts.hides_usage_chunk or is_promised:  # from a compressed stream nothing can be taken out
         dropped |= CODINGS
     path = (endpoint.engine_path or endpoint.path) + facts.query
     has_body = facts.body_bytes > 0 or b"content-length" in head.fields or b"transfer-encoding" in head.fields
     return Request(head.method, path, headers, dropped, facts.body, has_body)
+
+
+def _without_session(header: Header) -> Header:
+    """A Cookie header less the page's session, which is as good as a key of this gateway."""
+    if header[0].lower() != b"cookie":
+        return header
+    kept = [pair for pair in header[1].split(b";") if not pair.strip().startswith(COOKIE_PREFIX.encode())]
+    return header[0], b";".join(kept)

@@ -10,16 +10,16 @@ import asyncio
 
 from penstock import errors
 from penstock.core.deadline import seconds
-from penstock.core.key import Key
+from penstock.core.key import Key, Role
 from penstock.core.message import Body, CallFacts, Head
 from penstock.core.model import Strategy
 from penstock.core.origin import is_allowed_origin, is_loopback, is_own_host
 from penstock.core.record import CallPhase, Outcome
 from penstock.errors import Unauthorized
-from penstock.protocols.endpoints import Endpoint
+from penstock.protocols.endpoints import Endpoint, ModelIn
 from penstock.runtime.answer import Answer, Nobody
 from penstock.runtime.call import Call, CallContext
-from penstock.runtime.catalog import Target
+from penstock.runtime.catalog import BEHIND, Target
 from penstock.runtime.errand import Errand
 from penstock.runtime.outgoing import edited, request_to
 from penstock.runtime.told import identity, waiting_comment, waiting_text
@@ -87,10 +87,20 @@ class Relay:
             return errors.ForeignHost(host=caller.host)
         if caller.origin is not None and not is_allowed_origin(caller.origin, caller.host, context.allowed_origins):
             return errors.ForeignOrigin(origin=caller.origin)
-        if head.method not in self._endpoint.methods:
-            allowed, method = b", ".join(self._endpoint.methods).decode("ascii"), head.method.decode("ascii")
+        endpoint = self._endpoint
+        if endpoint.methods and head.method not in endpoint.methods:
+            allowed, method = b", ".join(endpoint.methods).decode("ascii"), head.method.decode("ascii")
             return errors.MethodNotAllowed(path=self.call.record.path, allowed=allowed, method=method)
-        return None
+        return self._refused_change() if head.method in endpoint.admin_methods else None
+
+    def _refused_change(self) -> errors.GatewayError | None:
+        """What changes an engine for everybody is for admins; while there are no keys, for this machine."""
+        key, path = self.call.key, self.call.record.path
+        if self._context.keyring.is_open:
+            return None if is_loopback(self._head.client_address) else errors.LoopbackOnly(path=path)
+        if key is None or key.may_change:
+            return None
+        return errors.RoleRequired(path=path, needed=Role.ADMIN.value, key=key.name, role=key.role.value)
 
     # Exchange: what the client's connection tells.
 
@@ -122,6 +132,9 @@ class Relay:
     def _understand(self, body: Body) -> None:
         """Raises BadRequest, UnknownModel."""
         self._facts = self._outgoing = facts = self._endpoint.dialect.read(self._head, body)
+        if self._endpoint.model_in is ModelIn.NONE and self._context.behind is not None:
+            self._wanted = self._target = self._context.behind
+            return
         self.call.record.model_requested = facts.model or None
         self._wanted = self._target = target = self._context.catalog.resolve(facts.model)
         if target.choice is None:
@@ -129,6 +142,10 @@ class Relay:
 
     def _enter(self) -> None:
         self._answer.expect(self._facts)
+        if self._wanted is self._context.behind:
+            self.call.pass_by()
+            self._go(BEHIND)
+            return
         self.call.enter(self._wanted, self._facts, self, self._tried)
         if self.call.phase is CallPhase.QUEUED and self._facts.is_stream and not self._answer.is_committed:
             self._begin_waiting()
@@ -172,8 +189,18 @@ class Relay:
             except errors.GatewayError as error:
                 self._refuse(error)
                 return
+        self._go(replica_id)
+
+    def _go(self, replica_id: str) -> None:
+        answer, target = self._answer, self._target
+        answer.trusts_pages = target.settings.upstream_pages == "trusted"
         request = request_to(
-            self._endpoint, self._head, self._outgoing, self._target, is_promised=self._answer.is_committed
+            self._endpoint,
+            self._head,
+            self._outgoing,
+            target,
+            is_own_key=self.call.key is not None,
+            is_promised=answer.is_committed,
         )
         self._errand.go(self._context.engines[replica_id], request)
 

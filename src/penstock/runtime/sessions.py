@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 LIFETIME_S = 12 * 3600
 MOST = 1_000
+COOKIE_PREFIX = "penstock_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Sessions:
     """cookie_name: of this gateway alone; cookies know no ports, and another gateway may be on the same host."""
 
     def __init__(self, gateway_id: str, clock: Callable[[], float]) -> None:
-        self.cookie_name = f"penstock_{gateway_id[:8]}"
+        self.cookie_name = COOKIE_PREFIX + gateway_id[:8]
         self._name = self.cookie_name.encode("ascii")
         self._clock = clock
         self._sessions: dict[bytes, _Session] = {}  # by the SHA-256 of the token; oldest first

@@ -42,7 +42,14 @@ def translated(root: Node, upstream: str | None, findings: Findings) -> Node:
     if pools or any({"pool", "cost", _SLOT} & model.members.keys() for model in models.values()):
         models = {name: _budgeted(model, pools) for name, model in models.items()}
     _join_aliases(root, models)
-    return root.made({"models": entries.made(dict(models)), "pools": root.made(dict(pools))})
+    return root.made(
+        {
+            "models": entries.made(dict(models)),
+            "pools": root.made(dict(pools)),
+            "pass_through": address,
+            "upstream_pages": root.made("trusted"),  # its own pages are what people come for
+        }
+    )
 
 
 def _name(entry: Node, findings: Findings) -> str | None:
