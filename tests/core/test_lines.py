@@ -133,6 +133,15 @@ def test_a_call_that_is_raised_is_never_due_later_for_it() -> None:
     assert serve(sched, "r0", 1, 899.0) == ["old"]
 
 
+def test_a_call_that_is_raised_behind_another_begins_to_age_when_it_becomes_first() -> None:
+    sched = one_model()
+    sched.arrive(ticket("old", "a", "ann", LOW), 0.0)  # due at 900
+    sched.arrive(ticket("first", "a", "ann", HIGH), 897.0)
+    sched.arrive(ticket("bob", "a", "bob", HIGH), 898.5)  # due at 913.5
+    sched.command(SetPriority("old", HIGH), 898.5)
+    assert serve(sched, "r0", 3, 898.0) == ["first", "bob", "old"]
+
+
 def test_a_call_that_is_moved_there_and_back_is_served_once() -> None:
     sched = one_model()
     sched.arrive(ticket("t", "a"), 0.0)

@@ -7,6 +7,7 @@ import pytest
 from penstock.core.actions import Start, Stop
 from penstock.core.commands import Load
 from penstock.core.explain import WaitReason
+from penstock.core.groups import Group, GroupResidency
 from penstock.core.model import Model, Phase, Pool, Priority
 from penstock.core.scheduler import Policy, Scheduler
 from tests.core.worlds import deeds, gone, model, ready, scheduler, ticket
@@ -140,3 +141,27 @@ def test_the_first_hold_that_ends_is_waited_for(patience_s: float) -> None:
     sched.arrive(ticket("c1", "c", "bob"), 31.0)
     wait = sched.explain("c1", 31.0)
     assert (wait.wait_for, wait.wait_until_s) == ("a", 10.0 + 4 * 20.0)
+
+
+def test_two_loads_that_are_due_at_once_ask_two_models_to_leave() -> None:
+    sched = resident(*(model(name, 50) for name in ("v", "w", "b", "c")))
+    sched.command(Load("w"), 10.0)
+    ready(sched, "w", 20.0)
+    for name in ("v", "w"):
+        sched.arrive(ticket(f"{name}1", name), 20.0)
+    for name in ("b", "c"):
+        sched.command(Load(name), 100.0)
+    assert {sched.replicas[name].phase for name in ("v", "w")} == {Phase.DRAINING}
+
+
+def test_who_loads_beside_anybody_waits_until_the_older_claim_of_one_who_does_not_is_loading() -> None:
+    models = [Model(name) for name in ("busy", "alone", "free")]
+    sched = scheduler(*models, residency=GroupResidency([Group("g", frozenset({"free"}), exclusive=False)]))
+    sched.command(Load("busy"), 0.0)
+    ready(sched, "busy", 10.0)
+    sched.arrive(ticket("t1", "busy"), 10.0)
+    sched.command(Load("alone"), 11.0)
+    assert deeds(sched.arrive(ticket("t2", "free"), 12.0)) == []  # it would have to leave again for `alone`
+    assert deeds(sched.leave("t1", 13.0)) == [Stop("busy", 1)]
+    assert gone(sched, "busy", 14.0) == [Start("alone", 1)]
+    assert deeds(sched.tick(15.0)) == [Start("free", 1)]
