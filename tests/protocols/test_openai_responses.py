@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -101,8 +102,30 @@ def test_a_failure_of_ours_is_told_in_a_form_that_clients_raise() -> None:
     said = json.loads(data)
     assert (name, said["type"], said["code"], said["message"]) == (b"event: error", "error", error.code, error.message)
     assert said["param"] is None
-    assert isinstance(said["sequence_number"], int)
+    assert said["sequence_number"] == 0
     assert said["error"]["message"] == error.message  # OpenAI's own client looks for it
+
+
+@pytest.mark.parametrize("write", [json.dumps, lambda said: json.dumps(said, separators=(",", ":"))])
+@pytest.mark.parametrize("at_end", [True, False])
+def test_a_failure_of_ours_goes_on_with_the_numbers_of_the_stream(
+    write: Callable[[object], str], *, at_end: bool
+) -> None:
+    watching = meter(RESPONSES)
+    for number in range(12):
+        text = {"delta": 'say "sequence_number":99,'}
+        numbered = {**text, "sequence_number": number} if at_end else {"sequence_number": number, **text}
+        said = write({"type": "response.output_text.delta", **numbered})
+        run(watching, f"event: x\ndata: {said}\n\n".encode())
+        failure = RESPONSES.stream_failure(EngineDied(model="a"), "r", watching)
+        assert f'"sequence_number":{number + 1},'.encode() in failure
+
+
+@pytest.mark.parametrize("number", ["null", "-1", "1.5", "9" * 400, '"7"', "[7]"])
+def test_a_number_that_is_none_is_not_counted_on(number: str) -> None:
+    watching = meter(RESPONSES)
+    run(watching, f'data: {{"type":"response.output_text.delta","sequence_number":{number},"delta":"x"}}\n\n'.encode())
+    assert b'"sequence_number":0,' in RESPONSES.stream_failure(EngineDied(model="a"), "r", watching)
 
 
 def test_a_waiting_text_has_no_place() -> None:

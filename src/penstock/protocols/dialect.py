@@ -52,8 +52,11 @@ class Dialect(Protocol):
     def refusal(self, error: GatewayError, request_id: str) -> Reply:
         """A complete answer that says no."""
 
-    def stream_failure(self, error: GatewayError, request_id: str) -> bytes:
-        """The same inside a stream that has already begun, and that ends with it: without the mark of completeness."""
+    def stream_failure(self, error: GatewayError, request_id: str, after: Meter | None = None) -> bytes:
+        """The same inside a stream that has already begun, and that ends with it: without the mark of completeness.
+
+        after: what has watched the stream so far; None = nothing of the engine's has gone out.
+        """
 
     def waiting_text(self, text: str, model: str) -> bytes:
         """A valid piece of a stream that shows `text` to whoever waits; b"" = such a stream has no place for it."""

@@ -149,7 +149,7 @@ class MediaDialect:
     def refusal(self, error: GatewayError, request_id: str) -> Reply:
         return self.errors.refusal(error, request_id)
 
-    def stream_failure(self, error: GatewayError, request_id: str) -> bytes:
+    def stream_failure(self, error: GatewayError, request_id: str, after: Meter | None = None) -> bytes:
         return self.errors.failure(error, request_id)
 
     def waiting_text(self, text: str, model: str) -> bytes:

@@ -41,27 +41,27 @@ class Reader(Protocol):
 class StreamMeter:
     """Watches a stream of events; takes out the usage chunk that only we asked for."""
 
-    __slots__ = ("_hides_usage_chunk", "_reader", "_splitter")
+    __slots__ = ("_hides_usage_chunk", "_splitter", "reader")
 
     def __init__(self, reader: Reader, *, hides_usage_chunk: bool = False) -> None:
         self._hides_usage_chunk = hides_usage_chunk
         self._splitter = EventSplitter()
-        self._reader = reader
+        self.reader = reader
 
     @property
     def usage(self) -> Usage:
-        return self._reader.usage
+        return self.reader.usage
 
     @property
     def has_token(self) -> bool:
-        return self._reader.has_token
+        return self.reader.has_token
 
     @property
     def failure(self) -> str | None:
-        return self._reader.failure
+        return self.reader.failure
 
     def feed(self, data: bytes) -> bytes:
-        splitter, reader, hides = self._splitter, self._reader, self._hides_usage_chunk
+        splitter, reader, hides = self._splitter, self.reader, self._hides_usage_chunk
         whole = data if data.endswith(b"\n\n") and not splitter.held else splitter.feed(data)
         if b"{" not in whole or (reader.has_token and reader.is_mute(whole)):
             return whole if hides else data
@@ -75,7 +75,7 @@ class StreamMeter:
     def _shown(self, event: bytes) -> bytes:
         """Read one event, and give what the client gets of it: of the usage chunk, no more than empty lines."""
         text = payload(event)
-        if not text.startswith(b"{") or not self._reader.read(text):
+        if not text.startswith(b"{") or not self.reader.read(text):
             return event
         return event[: len(event) - len(event.lstrip(b"\r\n"))]
 

@@ -5,15 +5,24 @@ A waiting text has no place in such a stream: clients take an event before `resp
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+
 import msgspec
 
 from penstock.core.message import Usage
-from penstock.protocols.refusals import openai_refusal, responses_failure
-from penstock.protocols.text import ErrorForm, TextDialect
+from penstock.errors import GatewayError
+from penstock.protocols.dialect import Meter
+from penstock.protocols.metering import StreamMeter
+from penstock.protocols.openai_chat import OPENAI_ERRORS
+from penstock.protocols.refusals import responses_failure
+from penstock.protocols.text import TextDialect
 from penstock.protocols.usage import ABSENT, UNREADABLE, error_text, take_metrics, take_responses, take_timings
 
 _NOT_YET_TOKENS = ("message", "reasoning")
 """Items that begin empty. Any other (the call of a tool, say) names something with its beginning."""
+
+_NUMBER = re.compile(rb'"sequence_number": ?([0-9]{1,15})[,} ]')
 
 _FINAL = ("completed", "incomplete", "failed", "cancelled")
 
@@ -54,17 +63,26 @@ _decode_incomplete = msgspec.json.Decoder(_Incomplete).decode
 class ResponsesReader:
     """Collects what a response says about itself."""
 
-    __slots__ = ("failure", "has_token", "usage")
+    __slots__ = ("_numbered", "failure", "has_token", "usage")
 
     def __init__(self) -> None:
         self.usage = Usage()
         self.has_token = False
         self.failure: str | None = None
+        self._numbered = b""  # where the last number stands
+
+    @property
+    def next_number(self) -> int:
+        """What the next event's `sequence_number` is; 0 where the engine gives none."""
+        found = _NUMBER.match(self._numbered)
+        return 0 if found is None else int(found.group(1)) + 1
 
     def is_mute(self, whole: bytes) -> bool:
+        self._note_number(whole)
         return b'"response"' not in whole and b'"error"' not in whole and b'"usage"' not in whole
 
     def read(self, document: bytes) -> bool:
+        self._note_number(document)
         try:
             said = _decode(document)
         except UNREADABLE:
@@ -75,6 +93,10 @@ class ResponsesReader:
         if said.response is not None:  # llama.cpp puts them beside it
             self._read_figures(said)
         return False
+
+    def _note_number(self, said: bytes) -> None:
+        if (at := said.rfind(b'"sequence_number":')) >= 0:
+            self._numbered = said[at : at + 40]
 
     def _read_event(self, said: _Said, kind: str) -> None:
         if kind.endswith(".delta"):
@@ -112,6 +134,13 @@ def _reason(response: _Response) -> str | None:
     return reason if isinstance(reason, str) else None
 
 
-RESPONSES = TextDialect(
-    "openai.responses", ResponsesReader, ErrorForm(openai_refusal, responses_failure), can_stream=True
-)
+@dataclass(frozen=True, slots=True)
+class ResponsesDialect(TextDialect):
+    """Its events are numbered, also those of ours."""
+
+    def stream_failure(self, error: GatewayError, request_id: str, after: Meter | None = None) -> bytes:
+        reader = after.reader if isinstance(after, StreamMeter) else None
+        return responses_failure(error, reader.next_number if isinstance(reader, ResponsesReader) else 0)
+
+
+RESPONSES = ResponsesDialect("openai.responses", ResponsesReader, OPENAI_ERRORS, can_stream=True)

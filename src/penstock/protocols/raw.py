@@ -55,8 +55,8 @@ class RawDialect:
     def refusal(self, error: GatewayError, request_id: str) -> Reply:
         return (self.inner or OPENAI_ERRORS).refusal(error, request_id)
 
-    def stream_failure(self, error: GatewayError, request_id: str) -> bytes:
-        return b"" if self.inner is None else self.inner.stream_failure(error, request_id)
+    def stream_failure(self, error: GatewayError, request_id: str, after: Meter | None = None) -> bytes:
+        return b"" if self.inner is None else self.inner.stream_failure(error, request_id, after)
 
     def waiting_text(self, text: str, model: str) -> bytes:
         return b""

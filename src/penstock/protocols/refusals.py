@@ -54,14 +54,14 @@ def openai_failure(error: GatewayError, request_id: str) -> bytes:
     return b"data: %b\n\n" % msgspec.json.encode({"error": openai_error(error)})
 
 
-def responses_failure(error: GatewayError, request_id: str) -> bytes:
-    """In a stream of the Responses API: its `error` event.
+def responses_failure(error: GatewayError, number: int) -> bytes:
+    """In a stream of the Responses API: its `error` event, the `number`th of the stream, counted from 0.
 
     It says everything twice: at its top, as documented, and as an `error` object, on which OpenAI's own clients
     raise an exception (one without it they hand on like any other event).
     """
     said = openai_error(error)
-    event = {"type": "error", "sequence_number": 0, **{name: said[name] for name in ("code", "message", "param")}}
+    event = {"type": "error", "sequence_number": number, **{name: said[name] for name in ("code", "message", "param")}}
     return b"event: error\ndata: %b\n\n" % msgspec.json.encode({**event, "error": said})
 
 

@@ -55,7 +55,7 @@ class TextDialect:
     def refusal(self, error: GatewayError, request_id: str) -> Reply:
         return self.errors.refusal(error, request_id)
 
-    def stream_failure(self, error: GatewayError, request_id: str) -> bytes:
+    def stream_failure(self, error: GatewayError, request_id: str, after: Meter | None = None) -> bytes:
         return self.errors.failure(error, request_id)
 
     def waiting_text(self, text: str, model: str) -> bytes:
