@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from penstock.config.load import load
 from penstock.core.model import Strategy
 from tests.config.worlds import messages, native, read
 
@@ -239,3 +242,14 @@ def test_what_a_model_can_do_is_said_in_clients_words() -> None:
 
 def test_secrets_of_peers_are_not_shown() -> None:
     assert "sk-hub" not in repr(read(f"penstock: 1\n{PEERS}").settings)
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["penstock: 1\npeers: {p: {upstream: 'http://p', models: [m]}}", "peers: {p: {proxy: 'http://p', models: [m]}}"],
+)
+def test_a_file_may_have_nothing_but_peers(tmp_path: Path, form: str) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(form)
+    loaded = load(file, environ={})
+    assert (list(loaded.settings.models), loaded.warnings) == (["p/m"], ())

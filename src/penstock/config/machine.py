@@ -14,10 +14,9 @@ from penstock.config.schema import ModelSettings, Settings
 
 def look_around(settings: Settings, root: Node, environ: Mapping[str, str], findings: Findings) -> None:
     """Warn of model files, folders and programs that are not there. `settings` are resolved and sound."""
-    models = root.members.get("models", root).members
-    for name, model in settings.models.items():
-        node = models[name]
-        for key, found, expected in _missing(model, environ):
+    written = root.members.get("models", root.made({})).members  # those of peers are elsewhere
+    for name, node in written.items():
+        for key, found, expected in _missing(settings.models[name], environ):
             at = node.members.get(key, node)
             findings.warnings.append(Fault(findings.file, at.mark, at.key, found, expected))
 

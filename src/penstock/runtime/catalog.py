@@ -81,14 +81,18 @@ class Catalog:
         """Raises UnknownModel, with the nearest name as a hint."""
         target = self._targets.get(name)
         if target is None:
-            raise UnknownModel(model=name, hint=self._hint(name))
+            raise self.unknown(name)
         return target
 
-    def _hint(self, name: str) -> str:
-        if name in self._off:
-            return f" The active profile `{self.active}` has switched it off."
+    def unknown(self, name: str) -> UnknownModel:
+        """What is said of a name that leads nowhere."""
         near = difflib.get_close_matches(name[:80], self._targets, n=1)
-        return f" Did you mean `{near[0]}`?" if near else ""
+        hint = f" Did you mean `{near[0]}`?" if near and near[0] != name else ""
+        if name in self._off:
+            hint = f" The active profile `{self.active}` has switched it off."
+        elif name in self._targets:
+            hint = " It is a selector's, which stands for several models."
+        return UnknownModel(model=name, hint=hint)
 
     def longest_prefix(self, path: bytes) -> tuple[Target, bytes] | None:
         """The model whose name a path begins with, and the rest of the path, as it is escaped.

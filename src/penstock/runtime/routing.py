@@ -47,7 +47,7 @@ class Router:
         found = self._catalog.longest_prefix(path)
         if found is None:
             name = unquote_to_bytes(path.partition(b"/")[0]).decode("utf-8", "replace")
-            return below_upstream(head, name, b"/", None)
+            return below_upstream(head, name, b"/", self._catalog.unknown(name))  # though it may be a selector's
         target, rest = found
         if not rest:
             return None  # a path relative to the engine's root needs the slash: the web sends there
