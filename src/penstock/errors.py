@@ -259,6 +259,12 @@ class NoSuchCall(GatewayError):
     status, code, outcome, is_retry_useful = 404, "call_not_found", "rejected_invalid", False
 
 
+class NoSuchCapture(GatewayError):
+    """Nothing is kept of a call `{id}`: it is unknown, not captured, or older than `capture_buffer` has room for."""
+
+    status, code, outcome, is_retry_useful = 404, "capture_not_found", "rejected_invalid", False
+
+
 # The engine failed.
 
 

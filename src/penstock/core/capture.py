@@ -59,6 +59,13 @@ class KeptBody:
     def is_whole(self) -> bool:
         return not self.missing_bytes and not self.absence
 
+    @property
+    def shown(self) -> bytes:
+        """All that is kept as one; what is missing is said where it was."""
+        if not self.missing_bytes:
+            return self.head + self.tail
+        return b"%b\n[%d bytes not kept]\n%b" % (self.head, self.missing_bytes, self.tail)
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:

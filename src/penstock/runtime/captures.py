@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 from penstock.core.capture import CaptureLevel, KeptCapture, Room, Summary
+from penstock.core.conversation import Conversation
 from penstock.core.message import Head
 from penstock.core.record import CallRecord, Outcome
 from penstock.protocols.endpoints import Endpoint
@@ -128,6 +129,10 @@ class Captures:
         if waiting is not None:
             return await self._in_thread(self._keeper.kept, waiting.raw())
         return await self._in_thread(self._read, call_id)
+
+    async def retold(self, capture: KeptCapture) -> Conversation | None:
+        """A capture put together for reading; None = it is no conversation."""
+        return await self._in_thread(self._keeper.retold, capture)
 
     async def clear(self) -> None:
         """Throw away what is kept of calls that have ended."""

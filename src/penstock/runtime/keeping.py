@@ -21,9 +21,11 @@ from penstock.core.capture import (
     is_media,
     without_media,
 )
+from penstock.core.conversation import Conversation
 from penstock.core.message import Headers
 from penstock.core.redact import Redactor
 from penstock.core.shown import shown_secrets, without
+from penstock.protocols.answered import put_together
 
 SEAM_BYTES = 512
 """So much on both sides of a gap is not kept: it may be a part of a secret that the gap has cut."""
@@ -93,6 +95,20 @@ class Keeper:
             self._headers(raw.response_headers, secrets),
             self._body(raw.response, raw.response_headers, secrets),
         )
+
+    def retold(self, capture: KeptCapture) -> Conversation | None:
+        """The call put together for reading; None = it is no conversation.
+
+        A secret may have come in pieces, one event after the other: what is put together is searched again.
+        """
+        content_type = {name.lower(): value for name, value in capture.response_headers}.get(b"content-type", b"")
+        is_stream = content_type.lower().startswith(b"text/event-stream")
+        told = put_together(capture.request, capture.response, is_event_stream=is_stream)
+        if told is not None:
+            for piece in (piece for message in (*told.asked, *told.answered) for piece in message.pieces):
+                piece.text = self._redactor.text(piece.text)
+            told.error = None if told.error is None else self._redactor.text(told.error)
+        return told
 
     def _summary(self, summary: Summary, secrets: list[bytes]) -> Summary:
         def masked(text: str) -> str:
