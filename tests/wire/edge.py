@@ -93,6 +93,9 @@ class Exchange:
         self.written.append(is_written)
         self.world.note()
 
+    def receive_more(self, data: bytes) -> None:
+        raise AssertionError("nobody asked for another protocol")
+
     def refuse_body(self, error: GatewayError) -> None:
         self.answer(error.status, error.message.encode())
 

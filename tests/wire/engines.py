@@ -34,6 +34,12 @@ class Sink:
         self.heads += 1
         self.status, self.headers, self.length = status, headers, length
 
+    def on_upgrade(self, headers: Headers) -> None:
+        self.upgraded = headers
+
+    def on_full(self) -> None: ...
+    def on_drained(self) -> None: ...
+
     def on_data(self, data: bytes) -> None:
         assert data
         self.body += data

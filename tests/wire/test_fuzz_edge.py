@@ -86,6 +86,9 @@ class Exchange:
         self.body = bytes(body)
         self.answer(200)
 
+    def receive_more(self, data: bytes) -> None:
+        raise AssertionError("nobody asked for another protocol")
+
     def refuse_body(self, error: GatewayError) -> None:
         assert self.body is None
         self.answer(error.status)

@@ -17,6 +17,7 @@ from penstock.protocols.metering import BlindMeter
 from penstock.runtime.call import Call
 from penstock.runtime.told import figures_comment, identity_lines, reply_lines
 from penstock.wire.exchange import Client
+from penstock.wire.headers import upgraded_head
 from penstock.wire.upstream import Failure
 
 MISFIT_BYTES = 64 * 1024
@@ -36,6 +37,9 @@ UNBUFFERED = (b"x-accel-buffering", b"no")
 
 class Owner(Protocol):
     """Whose answer it is."""
+
+    def upgraded(self) -> None:
+        """Client and engine speak another protocol from now on."""
 
     def answered(self) -> None:
         """The engine has completed its answer."""
@@ -58,6 +62,7 @@ class Answer:
         "heard_s",
         "is_begun",
         "is_committed",
+        "is_tunnel",
         "meter",
         "trusts_pages",
     )
@@ -73,6 +78,7 @@ class Answer:
         self.heard_s = 0.0  # when the engine, or a client that had stopped reading, last gave a sign of life
         self.is_begun = False  # the engine has begun to answer
         self.is_committed = False  # the client was told that it waits, and so that a stream will come
+        self.is_tunnel = False  # bytes of another protocol pass
         self.trusts_pages = False
         self._is_event_stream = False
         self._misfit: bytearray | None = None
@@ -126,6 +132,24 @@ class Answer:
             headers = [*headers, SANDBOX]
         self.client.start_reply(status, headers, reply_lines(call), length)
 
+    def on_upgrade(self, headers: Headers) -> None:
+        call, record = self._call, self._call.record
+        self.heard_s = call.context.clock()
+        record.first_byte_s = self.heard_s - call.opened_s
+        record.http_status = 101
+        record.response_bytes = 0
+        self.is_begun = self.is_tunnel = True
+        self.meter = BlindMeter()
+        call.phase = CallPhase.STREAMING
+        self.client.start_tunnel(upgraded_head(headers, identity_lines(call)))
+        self._owner.upgraded()
+
+    def on_full(self) -> None:
+        self.client.pause_reading()
+
+    def on_drained(self) -> None:
+        self.client.resume_reading()
+
     def on_data(self, data: bytes) -> None:
         meter, call = self.meter, self._call
         record = call.record
@@ -137,7 +161,10 @@ class Answer:
             self._misfit += data[: MISFIT_BYTES - len(self._misfit)]
             return
         record.response_bytes = (record.response_bytes or 0) + len(data)
-        self.client.send(data)
+        if self.is_tunnel:
+            self.client.send_raw(data)
+        else:
+            self.client.send(data)
 
     def on_end(self) -> None:
         rest = self.meter.finish()
@@ -207,3 +234,13 @@ class Nobody:
     def abort(self) -> None: ...
 
     def reply(self, reply: Reply) -> None: ...
+
+    def start_tunnel(self, head: bytes) -> None: ...
+
+    def send_raw(self, data: bytes) -> None: ...
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def end_tunnel(self) -> None: ...

@@ -73,11 +73,13 @@ class CallContext:
     patience: Patience = field(default_factory=Patience)
     active: dict[str, Interruptible] = field(default_factory=dict)  # open calls by id, oldest first
     serving: dict[str, Interruptible] = field(default_factory=dict)  # those of them that have a slot
+    tunnels: dict[str, Interruptible] = field(default_factory=dict)  # websockets
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     def forget(self, record_id: str) -> None:
         """The call is closed."""
         del self.active[record_id]
+        self.tunnels.pop(record_id, None)
         if not self.active:
             self._idle.set()
 

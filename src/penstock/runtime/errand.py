@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from penstock.core.message import Body, Headers
-from penstock.wire.headers import request_head
+from penstock.wire.headers import UPGRADE_LINES, request_head
 from penstock.wire.upstream import Connection, Pool, Sink
 
 MAX_SENT_BACK = 3
@@ -38,10 +38,13 @@ class Request:
     dropped: frozenset[bytes]
     body: tuple[Body, ...]
     has_body: bool
+    asks_upgrade: bool = False  # to the websocket protocol
 
     def head(self, pool: Pool) -> bytes:
         size = sum(map(len, self.body)) if self.has_body else None
-        return request_head(self.method, pool.prefix + self.path, pool.host_header, self.headers, self.dropped, size)
+        path = pool.prefix + self.path
+        head = request_head(self.method, path, pool.host_header, self.headers, self.dropped, size)
+        return head[:-2] + UPGRADE_LINES if self.asks_upgrade else head
 
 
 class Sender(Protocol):
@@ -104,6 +107,11 @@ class Errand:
         if self._connection is not None:
             self._connection.drop()
             self._connection = None
+
+    def send_raw(self, data: bytes) -> None:
+        """Bytes of the protocol that both sides have changed to."""
+        if self._connection is not None:
+            self._connection.send_raw(data)
 
     def pause(self) -> None:
         if self._connection is not None:

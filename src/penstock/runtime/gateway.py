@@ -37,6 +37,7 @@ from penstock.runtime.feed import Feed
 from penstock.runtime.keys import Keyring
 from penstock.runtime.live import Live
 from penstock.runtime.opening import open_call
+from penstock.runtime.outgoing import asks_websocket
 from penstock.runtime.recipes import recipe
 from penstock.runtime.recorder import Recorder
 from penstock.runtime.replica import RemoteEngine, ReplicaLife
@@ -146,7 +147,14 @@ class Gateway:
         spool.mkdir(mode=0o700, exist_ok=True)
         bodies = BodyStore(spool, above_bytes=limits.spool, memory_bytes=limits.waiting_bodies)
         self.doors = Doors(
-            self._route, self._outbox, bodies, limits.head, limits.head_fields, limits.body, limits.connections
+            self._route,
+            self._outbox,
+            bodies,
+            limits.head,
+            limits.head_fields,
+            limits.body,
+            limits.connections,
+            self._takes_websocket,
         )
         self._app = make_app(self)
         self._servers: list[asyncio.Server] = []
@@ -283,6 +291,10 @@ class Gateway:
             return open_call(self.context, client, head, endpoint)
 
         return opened
+
+    def _takes_websocket(self, head: Head) -> bool:
+        endpoint = self._router.endpoint(head)
+        return endpoint is not None and asks_websocket(endpoint, head)
 
     def view(self) -> GatewayView:
         reasons = self.health_reasons()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from penstock.core.message import CallFacts, Edits, Head
-from penstock.protocols.endpoints import Endpoint
+from penstock.protocols.endpoints import Endpoint, ModelIn
 from penstock.runtime.catalog import Target
 from penstock.runtime.errand import Request
 from penstock.runtime.sessions import COOKIE_PREFIX
@@ -48,7 +48,15 @@ def request_to(
         dropped |= CODINGS
     path = (endpoint.engine_path or endpoint.path) + facts.query
     has_body = facts.body_bytes > 0 or b"content-length" in head.fields or b"transfer-encoding" in head.fields
-    return Request(head.method, path, headers, dropped, facts.body, has_body)
+    return Request(
+        head.method, path, headers, dropped, facts.body, has_body, asks_upgrade=asks_websocket(endpoint, head)
+    )
+
+
+def asks_websocket(endpoint: Endpoint, head: Head) -> bool:
+    """Only what passes as it is may become a websocket; the table's rows answer as if nobody had offered."""
+    is_raw = endpoint.model_in in (ModelIn.PATH, ModelIn.NONE)
+    return is_raw and head.method == b"GET" and head.fields.get(b"upgrade", b"").lower() == b"websocket"
 
 
 def _without_session(header: Header) -> Header:

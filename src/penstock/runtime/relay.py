@@ -10,10 +10,10 @@ import asyncio
 
 from penstock import errors
 from penstock.core.deadline import seconds
-from penstock.core.key import Key, Role
+from penstock.core.key import Key
 from penstock.core.message import Body, CallFacts, Head
 from penstock.core.model import Strategy
-from penstock.core.origin import is_allowed_origin, is_loopback, is_own_host
+from penstock.core.origin import is_loopback
 from penstock.core.record import CallPhase, Outcome
 from penstock.errors import Unauthorized
 from penstock.protocols.endpoints import Endpoint, ModelIn
@@ -21,6 +21,7 @@ from penstock.runtime.answer import Answer, Nobody
 from penstock.runtime.call import Call, CallContext
 from penstock.runtime.catalog import BEHIND, Target
 from penstock.runtime.errand import Errand
+from penstock.runtime.judging import refused_by_head
 from penstock.runtime.outgoing import edited, request_to
 from penstock.runtime.told import identity, waiting_comment, waiting_text
 from penstock.wire.exchange import Client
@@ -78,29 +79,8 @@ class Relay:
         self._answer = Answer(self, self.call, client, endpoint.dialect)
         self._errand = Errand(self, self._answer)
         context.active[self.call.record.id] = self
-        if refusal := self._refused_by_head() or error:
+        if refusal := refused_by_head(self.call, endpoint, head) or error:
             self._refuse(refusal)
-
-    def _refused_by_head(self) -> errors.GatewayError | None:
-        context, head, caller = self._context, self._head, self.call.caller
-        if context.checks_host and not is_own_host(caller.host):
-            return errors.ForeignHost(host=caller.host)
-        if caller.origin is not None and not is_allowed_origin(caller.origin, caller.host, context.allowed_origins):
-            return errors.ForeignOrigin(origin=caller.origin)
-        endpoint = self._endpoint
-        if endpoint.methods and head.method not in endpoint.methods:
-            allowed, method = b", ".join(endpoint.methods).decode("ascii"), head.method.decode("ascii")
-            return errors.MethodNotAllowed(path=self.call.record.path, allowed=allowed, method=method)
-        return self._refused_change() if head.method in endpoint.admin_methods else None
-
-    def _refused_change(self) -> errors.GatewayError | None:
-        """What changes an engine for everybody is for admins; while there are no keys, for this machine."""
-        key, path = self.call.key, self.call.record.path
-        if self._context.keyring.is_open:
-            return None if is_loopback(self._head.client_address) else errors.LoopbackOnly(path=path)
-        if key is None or key.may_change:
-            return None
-        return errors.RoleRequired(path=path, needed=Role.ADMIN.value, key=key.name, role=key.role.value)
 
     # Exchange: what the client's connection tells.
 
@@ -150,6 +130,11 @@ class Relay:
         if self.call.phase is CallPhase.QUEUED and self._facts.is_stream and not self._answer.is_committed:
             self._begin_waiting()
 
+    def receive_more(self, data: bytes) -> None:
+        self._answer.heard_s = self._context.clock()
+        self.call.record.request_bytes = (self.call.record.request_bytes or 0) + len(data)
+        self._errand.send_raw(data)
+
     def refuse_body(self, error: errors.GatewayError) -> None:
         if self.call.phase is CallPhase.READING:
             self._refuse(error)
@@ -157,6 +142,10 @@ class Relay:
     def gone(self) -> None:
         call = self.call
         if call.is_done:
+            return
+        if self._answer.is_tunnel:  # that is how these end
+            self._let_go()
+            self.call.close(Outcome.COMPLETED)
             return
         phase = CallPhase.LOADING if call.is_waiting_for_load() else call.phase
         call.record.abandoned_in = phase.value
@@ -249,9 +238,17 @@ class Relay:
 
     # Owner: what became of the answer.
 
+    def upgraded(self) -> None:
+        self.call.leave()  # a websocket takes no slot
+        self._context.tunnels[self.call.record.id] = self
+
     def answered(self) -> None:
         self._errand.over()
         self.call.leave()
+        if self._answer.is_tunnel:
+            self.call.close(Outcome.COMPLETED)
+            self._client.end_tunnel()
+            return
         self._client.finish(self._written)
 
     def engine_failed(self, failure: Failure) -> None:

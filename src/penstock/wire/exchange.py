@@ -19,6 +19,9 @@ class Exchange(Protocol):
     def receive(self, body: Body) -> None:
         """The whole request body is here; a view if it waits on disk."""
 
+    def receive_more(self, data: bytes) -> None:
+        """Bytes of the protocol that the request asked to change to."""
+
     def refuse_body(self, error: GatewayError) -> None:
         """The body is larger than the limit, or could not be kept; it will not be read."""
 
@@ -55,6 +58,19 @@ class Client(Protocol):
 
     def finish(self, when_written: Callable[[bool], None]) -> None:
         """The answer is complete. `when_written(True)` once the kernel has its last byte, False if the client left."""
+
+    def start_tunnel(self, head: bytes) -> None:
+        """Agree to change the protocol, with this complete head; from now on bytes pass as they are."""
+
+    def send_raw(self, data: bytes) -> None: ...
+
+    def pause_reading(self) -> None:
+        """Take nothing from the client until `resume_reading`."""
+
+    def resume_reading(self) -> None: ...
+
+    def end_tunnel(self) -> None:
+        """Close the connection once everything is written."""
 
     def abort(self) -> None:
         """Cut the connection: the only honest way to say that an answer already begun will not be completed."""

@@ -26,6 +26,12 @@ class _Answer:
     def on_head(self, status: int, headers: Headers, length: bytes | None) -> None:
         self._status = status
 
+    def on_upgrade(self, headers: Headers) -> None:
+        """Nobody asked for it."""
+
+    def on_full(self) -> None: ...
+    def on_drained(self) -> None: ...
+
     def on_data(self, data: bytes) -> None:
         self._body += data[: MAX_ANSWER_BYTES - len(self._body)]
 

@@ -40,6 +40,9 @@ _WITHHELD = {  # by what is dropped: the unions are made once
     dropped: _NOT_TO_ENGINE | dropped for dropped in (frozenset(), CODINGS, CREDENTIALS, CODINGS | CREDENTIALS)
 }
 
+UPGRADE_LINES = b"upgrade: websocket\r\nconnection: upgrade\r\n\r\n"
+"""The end of a head that asks for the websocket protocol, or agrees to it."""
+
 _STATUS_LINE = {
     status.value: b"HTTP/1.1 %d %b" % (status.value, status.phrase.encode("ascii")) for status in HTTPStatus
 }
@@ -53,6 +56,13 @@ def request_head(
     lines = [b": ".join(header) for header in headers if header[0].lower() not in withheld]
     lines.append(b"\r\n" if body_bytes is None else b"content-length: %d\r\n\r\n" % body_bytes)
     return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b" % (method, target, host, b"\r\n".join(lines))
+
+
+def upgraded_head(headers: Headers, added: bytes) -> bytes:
+    """The head with which both sides change to the websocket protocol."""
+    lines = [b": ".join(header) for header in headers if header[0].lower() not in _NOT_TO_ENGINE]
+    fields = b"".join(line + b"\r\n" for line in lines)
+    return b"HTTP/1.1 101 Switching Protocols\r\n%b%b%b" % (fields, added, UPGRADE_LINES)
 
 
 def reply_head(status: int, headers: Headers, added: bytes, framing: bytes) -> bytes:

@@ -38,6 +38,10 @@ READ_AHEAD_BYTES = 64 * 1024
 """What is read behind the request that is being served. A connection that is not read does not tell when it closes."""
 
 
+def _never(head: Head) -> bool:
+    return False
+
+
 @dataclass(slots=True)
 class Doors:
     """What the composition root gives to every connection."""
@@ -49,6 +53,7 @@ class Doors:
     max_head_fields: int
     max_body_bytes: int
     max_connections: int
+    takes_websocket: Callable[[Head], bool] = _never
     malformed: int = 0  # requests that were not HTTP; a counter, because they are no calls
     connections: set[Ingress] = field(default_factory=set)
 
@@ -242,6 +247,34 @@ class Ingress(RequestReading):
             self._unset_keepalive_if_required()
             self.loop.call_soon(self._open_next)
 
+    # Another protocol behind a head.
+
+    def takes_upgrade(self, head: Head) -> bool:
+        is_websocket = head.fields.get(b"upgrade", b"").lower() == b"websocket"
+        return is_websocket and self.is_idle and not self._pipelined and self.doors.takes_websocket(head)
+
+    def tunnelled(self, data: bytes) -> None:
+        if self._current is not None and self._current.exchange is not None:
+            self._current.exchange.receive_more(data)
+
+    def start_tunnel(self, head: bytes) -> None:
+        assert self._current is not None, "an answer without a request"
+        self._current.keeps_alive = False
+        self.doors.outbox.write(self.transport, head)
+
+    def send_raw(self, data: bytes) -> None:
+        self.doors.outbox.write(self.transport, data)
+
+    def pause_reading(self) -> None:
+        self.flow.pause_reading()
+
+    def resume_reading(self) -> None:
+        self.flow.resume_reading()
+
+    def end_tunnel(self) -> None:
+        self._current = None
+        self.doors.outbox.close(self.transport)
+
     # Requests that will not be read.
 
     def _refuse_body(self, incoming: Incoming, fault: GatewayError) -> None:
@@ -316,6 +349,8 @@ class Ingress(RequestReading):
         incoming, self._current = self._current, None
         assert incoming is not None, "an exchange ends once"
         self._forget(incoming)
+        if self.is_tunnel:  # refused: what was to follow is nobody's
+            incoming.keeps_alive = False
         self.has_moved = True
         self._writer.finish(when_written)
         if not incoming.keeps_alive:

@@ -48,6 +48,7 @@ class RequestReading(HttpToolsProtocol):
         self.is_reading_head = False  # a request has begun, and its head is not complete
         self.head_since_s = 0.0
         self._offer = b""  # the head of a request that offered an upgrade, without the offer
+        self.is_tunnel = False  # what comes is no longer HTTP, but its exchange's
         self.packet_bytes = 0
         self._head_bytes = -1  # of a head in several packets: what came after the first; -1 = it is in one
         self.framing_bytes: int | None = None  # of a chunked body: what came since its last data; None = not chunked
@@ -61,6 +62,14 @@ class RequestReading(HttpToolsProtocol):
         """What came is no request; nothing after it can be read."""
         raise AssertionError("a connection does this")
 
+    def takes_upgrade(self, head: Head) -> bool:
+        """Whether what follows this head may be another protocol's."""
+        raise AssertionError("a connection does this")
+
+    def tunnelled(self, data: bytes) -> None:
+        """Bytes of the other protocol."""
+        raise AssertionError("a connection does this")
+
     def cut(self) -> None:
         """Close the connection at once, whatever is still to be written."""
         raise AssertionError("a connection does this")
@@ -72,6 +81,9 @@ class RequestReading(HttpToolsProtocol):
             self._discard(len(data))
             return
         self.has_moved = True
+        if self.is_tunnel:
+            self.tunnelled(data)
+            return
         self.packet_bytes = len(data)
         try:
             self.parser.feed_data(data)
@@ -132,7 +144,9 @@ class RequestReading(HttpToolsProtocol):
             raise Malformed(431, "The head of the request is too large (limits.head).")
         scrutinise(head)
         if b"upgrade" in head.fields and self.parser.should_upgrade():
-            self._offer = without_upgrade(head)
+            self.is_tunnel = self.takes_upgrade(head)
+            if not self.is_tunnel:
+                self._offer = without_upgrade(head)
         elif b"transfer-encoding" in head.fields:
             self.framing_bytes = 0
 
@@ -143,6 +157,10 @@ class RequestReading(HttpToolsProtocol):
         included. To be read as HTTP, the head is read again without the offer.
         """
         rest = memoryview(data)
+        if isinstance(stopped, HttpParserUpgrade) and self.is_tunnel:
+            if behind := bytes(rest[stopped.args[0] :]):
+                self.tunnelled(behind)
+            return
         while isinstance(stopped, HttpParserUpgrade) and self._offer and not self.is_deaf:
             rest, offer, self._offer = rest[stopped.args[0] :], self._offer, b""
             try:

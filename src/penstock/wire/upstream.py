@@ -23,6 +23,8 @@ from penstock.wire.outbox import Outbox
 MAX_HEAD_BYTES = 256 * 1024
 MAX_IDLE = 1024
 CONNECT_TIMEOUT_S = 10.0
+SWITCHING = 101
+UPGRADE = b"\r\nupgrade: "
 JOIN_BELOW_BYTES = 64 * 1024
 WINDOW_BYTES = 256 * 1024
 """A large body is handed to the transport in such parts, each when it has taken the one before."""
@@ -44,6 +46,13 @@ class Sink(Protocol):
     def on_head(self, status: int, headers: Headers, length: bytes | None) -> None:
         """`length` is the Content-Length as sent; None = the end is marked otherwise."""
 
+    def on_upgrade(self, headers: Headers) -> None:
+        """The engine has changed the protocol: what follows, as `on_data`, is bytes of that."""
+
+    def on_full(self) -> None:
+        """The engine takes bytes of the other protocol more slowly than they come; `on_drained` when it has."""
+
+    def on_drained(self) -> None: ...
     def on_data(self, data: bytes) -> None: ...
     def on_end(self) -> None: ...
     def on_fail(self, failure: Failure) -> None: ...
@@ -53,6 +62,7 @@ class Connection(asyncio.Protocol):
     """One connection to an engine."""
 
     __slots__ = (
+        "_asks_upgrade",
         "_closes_at_end",
         "_fault",
         "_headers",
@@ -61,6 +71,7 @@ class Connection(asyncio.Protocol):
         "_is_head_request",
         "_is_in_body",
         "_is_paused",
+        "_is_tunnel",
         "_is_write_paused",
         "_keeps_alive",
         "_overhead_bytes",
@@ -69,6 +80,7 @@ class Connection(asyncio.Protocol):
         "_pool",
         "_sink",
         "_unsent",
+        "_upgraded",
         "_was_used",
         "transport",
     )
@@ -85,8 +97,10 @@ class Connection(asyncio.Protocol):
         self._parts: list[bytes] = []
         self._overhead_bytes = 0  # of what is no body, since the last of the body
         self._is_head_done = self._is_complete = self._keeps_alive = False
-        self._closes_at_end = self._is_head_request = self._is_in_body = False
+        self._closes_at_end = self._is_head_request = self._is_in_body = self._is_tunnel = False
         self._fault: str | None = None
+        self._asks_upgrade = False
+        self._upgraded: Headers = []
 
     # For the relay.
 
@@ -95,6 +109,7 @@ class Connection(asyncio.Protocol):
         self._reset()
         self._sink = sink
         self._is_head_request = head.startswith(b"HEAD ")
+        self._asks_upgrade = UPGRADE in head
         outbox = self._pool.outbox
         if len(body) == 1 and len(body[0]) < JOIN_BELOW_BYTES:
             outbox.write(self.transport, head + body[0])
@@ -110,12 +125,20 @@ class Connection(asyncio.Protocol):
             if self._unsent:
                 self._pool.outbox.after(self._feed, None)
 
+    def send_raw(self, data: bytes) -> None:
+        """More of the protocol that was changed to."""
+        self._pool.outbox.write(self.transport, data)
+
     def pause_writing(self) -> None:
         self._is_write_paused = True
+        if self._is_tunnel and self._sink is not None:
+            self._sink.on_full()
 
     def resume_writing(self) -> None:
         self._is_write_paused = False
         self._feed(None)
+        if self._is_tunnel and self._sink is not None:
+            self._sink.on_drained()
 
     def drop(self) -> None:
         """The asker gave up: the engine learns of it by the closed connection."""
@@ -144,12 +167,15 @@ class Connection(asyncio.Protocol):
         if self._sink is None:  # bytes that nobody asked for: an answer after these could be anybody's
             self.transport.abort()
             return
+        if self._is_tunnel:
+            self._sink.on_data(data)
+            return
         try:
             self._parser.feed_data(data)
-        except HttpParserCallbackError as exc:
-            raise (exc.__context__ or exc) from None  # a mistake of ours: the loop reports it and closes the connection
         except (HttpParserError, HttpParserUpgrade) as exc:
-            self._fault = str(exc)
+            self._stopped(exc, data)
+            if self._is_tunnel:
+                return
         if parts := self._parts:
             self._overhead_bytes = 0
             self._parts = []
@@ -165,6 +191,15 @@ class Connection(asyncio.Protocol):
         elif self._fault is not None:
             self._fail(Failure("garbage", self._fault))
 
+    def _stopped(self, exc: HttpParserError | HttpParserUpgrade, data: bytes) -> None:
+        """The parser did, over these bytes."""
+        if isinstance(exc, HttpParserCallbackError):
+            raise (exc.__context__ or exc) from None  # a mistake of ours: the loop reports it and closes the connection
+        if self._is_tunnel and isinstance(exc, HttpParserUpgrade):
+            self._begin_tunnel(data[exc.args[0] :])
+        else:
+            self._fault = str(exc)
+
     def eof_received(self) -> bool:
         return False
 
@@ -173,7 +208,7 @@ class Connection(asyncio.Protocol):
         self._unsent.clear()
         if self._sink is None:
             return
-        if self._is_head_done and self._closes_at_end and exc is None:
+        if self._is_tunnel or (self._is_head_done and self._closes_at_end and exc is None):
             self._finish(keeps_alive=False)
             return
         is_begun = self._is_head_done or self._overhead_bytes > 0
@@ -193,6 +228,10 @@ class Connection(asyncio.Protocol):
         headers, self._headers = self._headers, []  # what comes in trailers is nobody's
         status = self._parser.get_status_code()
         sink = self._sink
+        if status == SWITCHING and self._asks_upgrade and sink is not None:
+            self._is_tunnel = True
+            self._upgraded = without_named(headers)
+            return
         if status < 200 or self._is_complete or sink is None:
             return  # 100 Continue and 103 Early Hints announce; the answer follows
         self._keeps_alive = self._parser.should_keep_alive()
@@ -219,6 +258,12 @@ class Connection(asyncio.Protocol):
         if self._is_in_body:
             self._is_in_body = False
             self._is_complete = True
+
+    def _begin_tunnel(self, first: bytes) -> None:
+        assert self._sink is not None, "somebody asked for it"
+        self._sink.on_upgrade(self._upgraded)
+        if first and self._sink is not None:
+            self._sink.on_data(first)
 
     # Ends.
 
