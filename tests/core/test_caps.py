@@ -32,9 +32,17 @@ def test_more_calls_of_a_key_than_it_may_run_wait_and_start_as_soon_as_one_ends(
     began = [sched.arrive(ticket(f"t{number}", "a"), 0.0) for number in range(4)]
     assert began == [[Admit("t0", "a")], [Admit("t1", "a")], [], []]
     assert (reason(sched, "t2"), sched.reasons()) == (WaitReason.KEY_CAP, {"a": WaitReason.KEY_CAP})
-    assert sched.explain("t2", 1.0).bound_s is None
+    waits = [sched.explain(f"t{number}", 1.0) for number in (2, 3)]
+    assert [(wait.estimate_s, wait.bound_s) for wait in waits] == [(2.5, None), (5.0, None)]
     assert sched.leave("t1", 2.0) == [Admit("t2", "a")]
     assert sched.leave("t0", 2.0) == [Admit("t3", "a")]
+
+
+def test_a_key_that_may_run_nothing_waits_for_ever() -> None:
+    sched = loaded(model("a"), keys={"ann": KeyTerms(max_concurrent=0)})
+    assert sched.arrive(ticket("t1", "a"), 0.0) == []
+    wait = sched.explain("t1", 1.0)
+    assert (wait.reason, wait.estimate_s) == (WaitReason.KEY_CAP, None)
 
 
 def test_a_key_at_its_cap_is_in_nobodys_way() -> None:

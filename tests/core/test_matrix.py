@@ -110,6 +110,12 @@ def test_a_model_may_be_named_in_several_parts() -> None:
     assert not policy.fits("abd")
 
 
+def test_alternatives_that_lead_to_the_same_question_are_asked_once_and_answered_alike() -> None:
+    policy = residency(s="(b | (b | a | b)) & ((b & c) | a)")
+    assert policy.fits("abc")
+    assert not policy.fits("abcd")
+
+
 def test_a_model_that_no_set_names_runs_alone() -> None:
     policy = residency(s="a & b")
     assert policy.fits("h")

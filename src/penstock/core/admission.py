@@ -120,6 +120,10 @@ class Desk:
         entry = self._find(ticket_id)
         return None if entry is None else entry.ticket.model
 
+    def cap_of(self, key: str) -> int | None:
+        """How many calls of the key may run at once; None = any number."""
+        return self._caps.limits.get(key)
+
     def pools(self) -> list[PoolState]:
         kept = {
             name: budget.reservation.entry.ticket.id for name, budget in self._budgets.items() if budget.reservation

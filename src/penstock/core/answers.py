@@ -31,7 +31,8 @@ class Answers:
         why = self.why(entry)
         behind, position = place(self._room, entry)
         if why.reason in OUTSIDE_THE_BOUND:
-            return Wait(why.reason, why.wait_for, why.wait_until_s, position)
+            at_cap_s = self._at_cap_s(entry, behind) if why.reason is WaitReason.KEY_CAP else None
+            return Wait(why.reason, why.wait_for, why.wait_until_s, position, at_cap_s)
         expected_s = estimate_s(replica, queue.load_s, self._room.service_s(queue), position, why.wait_until_s, now_s)
         bound_s = max(0.0, self._promise.bound_s(_first_before(entry), behind, lost_s) - now_s)
         return Wait(why.reason, why.wait_for, why.wait_until_s, position, expected_s, bound_s)
@@ -49,6 +50,11 @@ class Answers:
         name, first = entry.ticket.model, _first_before(entry)
         at_swap, at_desk = self._swaps.obstacles.get(name), self._desk.obstacle(first)
         return obstacle_of(self._replicas[name], first.queue.load_s, at_desk, at_swap)
+
+    def _at_cap_s(self, entry: Entry, behind: int) -> float | None:
+        """Seconds until the calls of its key that are before it have ended; None = it may run none at all."""
+        cap = self._desk.cap_of(entry.ticket.key)
+        return (behind + 1) * self._room.service_s(entry.queue) / cap if cap else None
 
     def too_late(self, entry: Entry) -> DeadlineMissed:
         """What is told who waits at its deadline."""

@@ -54,7 +54,7 @@ NOT_WAITING = Wait(WaitReason.NONE, estimate_s=0.0, bound_s=0.0)
 
 
 OUTSIDE_THE_BOUND = frozenset({WaitReason.MEMORY, WaitReason.PAUSED, WaitReason.KEY_CAP})
-"""While one of these lasts there is neither an estimate nor a bound."""
+"""While one of these lasts there is no bound, and no estimate either but at a key's cap."""
 
 
 def estimate_s(
