@@ -111,7 +111,7 @@ def test_firsts_that_go_again_and_again_leave_no_trace() -> None:
     for i in range(1000):
         sched.arrive(ticket(f"t{i}", "a", f"k{i}", LOW), 1.0)
         sched.leave(f"t{i}", 1.0)
-    [heap] = sched._room.queues["a"].firsts.values()
+    [heap] = sched._room.queues["a"].firsts.heaps.values()
     assert len(heap) < 100
 
 

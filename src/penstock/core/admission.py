@@ -193,8 +193,8 @@ class Desk:
     @staticmethod
     def _offer(able: list[tuple[float, int, Entry]], gone: Entry) -> None:
         """Let those be looked at who stood behind it."""
-        for follower in gone.queue.followers(gone):
-            heapq.heappush(able, (follower.due_s, follower.seq, follower))
+        for head in gone.queue.heads():
+            heapq.heappush(able, (head.due_s, head.seq, head))
 
     def _is_blocked_too_long(self, entry: Entry, now_s: float) -> bool:
         entry.blocked_s = min(entry.blocked_s, now_s)

@@ -65,7 +65,7 @@ class Caps:
 
     def stand_back(self, entry: Entry) -> None:
         """It gives way to an earlier one of its key until everything is decided anew."""
-        entry.is_shut = True
+        entry.queue.shut(entry)
         self._stood_back.append(entry)
 
     def lapse(self, now_s: float) -> None:
@@ -114,7 +114,8 @@ class Caps:
             queue.work_s += sign * line.work_s
         if running is None:
             self._open(first, now_s)
-        first.is_shut = running is not None
+        else:
+            queue.shut(first)
 
     def _open(self, first: Entry, now_s: float) -> None:
         first.blocked_s = math.inf

@@ -12,7 +12,6 @@ of the others; it never exceeds one patience, so fairness cannot starve. Earlies
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
@@ -20,6 +19,7 @@ from dataclasses import dataclass, field
 
 from penstock.core.accounts import Account, Accounts
 from penstock.core.demand import Demand
+from penstock.core.firsts import Firsts
 from penstock.core.model import Model, Priority, Replica, Ticket
 from penstock.core.plan import Policy
 
@@ -80,27 +80,26 @@ class Queue:
     counts: list[int] = field(default_factory=lambda: [0, 0, 0])  # by class, without those who are away
     work_s: float = 0.0  # estimated, of the same, one after the other
     lines: dict[tuple[Priority, str], Line] = field(default_factory=dict)
-    firsts: dict[tuple[Priority, float], list[tuple[float, int, Entry]]] = field(default_factory=dict)
+    firsts: Firsts[Entry] = field(default_factory=Firsts)
     demand: Demand = field(default_factory=Demand)
 
     def heads(self) -> list[Entry]:
-        """The earliest due of every (class, share): if it cannot start, no later one of its kind can."""
-        return [entry for kind in self.firsts if (entry := self.first_of(kind)) is not None]
+        """The earliest due of every share, earliest first."""
+        return self.firsts.heads()
 
-    def first_of(self, kind: tuple[Priority, float]) -> Entry | None:
-        heap = self.firsts[kind]
-        while heap and (heap[0][2].is_shut or not heap[0][2].is_waiting):
-            heapq.heappop(heap)
-        return heap[0][2] if heap else None
-
-    def followers(self, entry: Entry) -> list[Entry]:
-        """Those who may have become the first of their line or of their kind now that the entry has gone."""
-        line = self.lines.get((entry.ticket.priority, entry.ticket.key))
-        of_its_kind = self.first_of((entry.ticket.priority, entry.share))
-        return [other for other in (of_its_kind, line.entries[0] if line else None) if other and not other.is_shut]
+    def is_led_by(self, entry: Entry) -> bool:
+        """Is it the earliest due of its share, or the only one of the best class that waits?"""
+        priority = entry.ticket.priority
+        return (priority == self.best_class() and self.counts[priority] == 1) or entry in self.heads()
 
     def first_due_s(self) -> float:
-        return min([entry.due_s for entry in self.heads()], default=math.inf)
+        heads = self.heads()
+        return heads[0].due_s if heads else math.inf
+
+    def shut(self, first: Entry) -> None:
+        """The first of a line is not to be looked at, until it is filed again."""
+        first.is_shut = True
+        self.firsts.look_again()
 
     def best_class(self) -> int:
         """The best class that waits; worse than any if nothing does."""
@@ -163,6 +162,7 @@ class Room:
         if line.entries[0] is not entry:
             self._forget_later(line)
             return
+        queue.firsts.look_again()
         line.entries.popleft()
         while line.entries and not line.entries[0].is_waiting:
             line.entries.popleft()
@@ -200,13 +200,8 @@ class Room:
     def file(self, entry: Entry) -> None:
         """The first of a line is to be looked at, unless its key is at its cap."""
         queue, entry.is_shut = entry.queue, entry.ticket.key in self.capped
-        if entry.is_shut:
-            return
-        heap = queue.firsts.setdefault((entry.ticket.priority, entry.share), [])
-        heapq.heappush(heap, (entry.due_s, entry.seq, entry))
-        if len(heap) > 2 * len(queue.lines) + 64:  # most of them gone, without ever having been on top
-            heap[:] = {item[1]: item for item in heap if item[2].is_waiting and not item[2].is_shut}.values()
-            heapq.heapify(heap)
+        if not entry.is_shut:
+            queue.firsts.file(entry, len(queue.lines))
 
     def _tally(self, line: Line, entry: Entry, calls: int) -> None:
         line.work_s += calls * entry.estimate_s

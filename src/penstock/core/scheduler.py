@@ -76,8 +76,8 @@ class Scheduler:
         if (full := self._desk.no_place(queue)) is not None:
             return [self._turn_away(entry, full, now_s)]
         self._deadlines.watch(ticket)
-        if entry.due_s == math.inf and self._deadlines.wake_s >= self._wake_s:
-            return []  # behind others of its line: whatever its weight changes, the next fact will show
+        if not queue.is_led_by(entry) and self._deadlines.wake_s >= self._wake_s:
+            return []  # whatever its weight changes, the next fact will show
         return self._settle(now_s)
 
     def leave(self, ticket_id: str, now_s: float, *, busy_s: float | None = None) -> list[Action]:
