@@ -175,6 +175,7 @@ class Dispatcher:
     def _decided(self, actions: list[Action]) -> None:
         """After a fact that is no call's: engines come and go seldom, and change for what everybody waits."""
         self._act(actions)
+        self.on_change()  # also where nobody waits, so that there is nothing to do: the engine is ready, or gone
         self.look()
 
     def _act(self, actions: list[Action]) -> None:
