@@ -118,6 +118,8 @@ class PageServer:
     posted: queue.Queue[Posted] = field(default_factory=queue.Queue)
     answers: dict[str, tuple[HTTPStatus, str, bytes]] = field(default_factory=dict)
     is_down: bool = False
+    key: str | None = None  # what it wants to be shown; None = it wants none
+    is_logged_in: bool = False
     last_event_ids: list[str | None] = field(default_factory=list)
     seq: int = 1
     _streams: list[queue.Queue[bytes]] = field(default_factory=list)
@@ -178,6 +180,9 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/api/v1/live":
             self._stream()
             return
+        if path == "/api/v1/session":
+            self._session()
+            return
         file = UI_FOLDER / ("index.html" if path == "/" else path.removeprefix("/ui/"))
         if (path == "/" or path.startswith("/ui/")) and file.is_file():
             self._answer(HTTPStatus.OK, CONTENT_TYPES[file.suffix], file.read_bytes())
@@ -186,13 +191,38 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == "/api/v1/session":
+            self._log_in(body["key"])
+            return
         self.server_page.posted.put(Posted(self.path, self.headers, body))
         default = (HTTPStatus.ACCEPTED, "application/json", b"{}")
         self._answer(*self.server_page.answers.get(self.path, default))
 
+    def do_DELETE(self) -> None:
+        self.server_page.is_logged_in = False
+        self._session()
+
+    def _log_in(self, key: str) -> None:
+        page = self.server_page
+        page.is_logged_in = key == page.key and self.headers["X-Penstock-Page"] == "1"
+        if page.is_logged_in:
+            self._session()
+        else:
+            self._answer(HTTPStatus.UNAUTHORIZED, "application/json", b'{"error": {"message": "A wrong key."}}')
+
+    def _session(self) -> None:
+        page = self.server_page
+        key = {"name": "ann", "role": "admin"} if page.is_logged_in else None
+        told = json.dumps({"is_needed": page.key is not None, "key": key}).encode()
+        self._answer(HTTPStatus.OK, "application/json", told)
+
     def _stream(self) -> None:
-        if self.server_page.is_down:
+        page = self.server_page
+        if page.is_down:
             self._answer(HTTPStatus.BAD_GATEWAY, "text/plain", b"restarting")
+            return
+        if page.key is not None and not page.is_logged_in:
+            self._answer(HTTPStatus.UNAUTHORIZED, "application/json", b"{}")
             return
         stream = self.server_page.open_stream(self.headers["Last-Event-ID"])
         self.send_response(HTTPStatus.OK)

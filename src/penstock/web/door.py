@@ -15,6 +15,7 @@ from penstock.core.key import Key, Role
 from penstock.core.origin import Network, client_of, is_allowed_origin, is_loopback, is_own_host
 from penstock.errors import ForeignHost, ForeignOrigin, GatewayError, LoopbackOnly, PageHeaderMissing, RoleRequired
 from penstock.runtime.keys import Keyring
+from penstock.runtime.relay import CHALLENGE
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -132,7 +133,7 @@ async def _answer(error: GatewayError, send: Send) -> None:
     body = error_body(error.message, error.code)
     headers = [JSON, (b"content-length", b"%d" % len(body)), *SECURITY_HEADERS]
     if error.status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
+        headers.append(CHALLENGE)
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

@@ -1,7 +1,7 @@
 /** What the page asks the gateway to do. */
 
 /** Marks a request as this page's own; a foreign page cannot send it without the gateway's consent. */
-const PAGE_HEADERS = { "Content-Type": "application/json", "X-Penstock-Page": "1" };
+export const PAGE_HEADERS = { "Content-Type": "application/json", "X-Penstock-Page": "1" };
 
 /** @param {string} model @returns {Promise<string|null>} why not; null = accepted */
 export function loadModel(model) {

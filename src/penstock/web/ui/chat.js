@@ -1,6 +1,6 @@
 /** One chat request and its streamed answer, as the playground sees it. */
 
-import { refusal } from "./actions.js";
+import { PAGE_HEADERS, refusal } from "./actions.js";
 
 /** @typedef {{role: "user"|"assistant", content: string}} Message */
 /** @typedef {{kind: "text"|"thought"|"note", text: string}} Piece note = what a waiting comment says */
@@ -18,11 +18,12 @@ export class ChatError extends Error {
 
 /**
  * Asks, and yields the answer piece by piece.
- * @param {{model: string, messages: Message[], key: string, signal: AbortSignal}} question an empty key sends none
+ * An empty key sends none; then the session's counts, if there is one.
+ * @param {{model: string, messages: Message[], key: string, signal: AbortSignal}} question
  * @returns {AsyncGenerator<Piece>}
  */
 export async function* ask({ model, messages, key, signal }) {
-  const headers = { "Content-Type": "application/json", ...(key && { Authorization: `Bearer ${key}` }) };
+  const headers = { ...PAGE_HEADERS, ...(key && { Authorization: `Bearer ${key}` }) };
   const body = JSON.stringify({ model, messages, stream: true, max_tokens: ANSWER_LIMIT_TOKENS });
   const response = await fetch("v1/chat/completions", { method: "POST", headers, body, signal });
   if (!response.ok || !response.body) throw new ChatError(await refusal(response), response.status);

@@ -22,5 +22,6 @@ function remember() {
 store.subscribe(remember);
 clock.subscribe(remember);
 clock.start();
-follow(store, clock);
-render(html`<${App} store=${store} clock=${clock} history=${history} />`, document.getElementById("page"));
+const stream = follow(store, clock);
+const app = html`<${App} store=${store} clock=${clock} history=${history} stream=${stream} />`;
+render(app, document.getElementById("page"));

@@ -3,7 +3,7 @@
 /** @typedef {import("./types.js").State} State */
 /** @typedef {import("./types.js").Delta} Delta */
 /** @typedef {import("./types.js").Known} Known */
-/** @typedef {"connecting"|"live"|"reconnecting"} Connection */
+/** @typedef {"connecting"|"live"|"reconnecting"|"locked"} Connection locked = the gateway wants a key */
 
 const RECENT_LIMIT = 100;
 
@@ -43,6 +43,8 @@ export class Store {
   known = null;
   /** @type {Connection} */
   connection = "connecting";
+  /** @type {import("./types.js").SessionKey|null} whose session this is; null = nobody's, as far as is known */
+  key = null;
   #listeners = new Set();
 
   /** @param {State} snapshot */
@@ -64,6 +66,20 @@ export class Store {
   connectionIs(connection) {
     if (this.connection === connection) return;
     this.connection = connection;
+    this.#tell();
+  }
+
+  /** The gateway answers only who shows a key; what was shown before is nobody's to see. */
+  lock() {
+    this.known = null;
+    this.key = null;
+    this.connection = "locked";
+    this.#tell();
+  }
+
+  /** @param {import("./types.js").SessionKey|null} key */
+  keyIs(key) {
+    this.key = key;
     this.#tell();
   }
 

@@ -78,6 +78,10 @@
  * @property {number|null} completion_tokens
  * @property {number|null} engine_decode_ms
  *
+ * @typedef {object} SessionKey Whose session the page is in.
+ * @property {string} name
+ * @property {"viewer"|"admin"} role
+ *
  * @typedef {object} Counts
  * @property {number} running
  * @property {number} waiting

@@ -2,8 +2,10 @@
 
 import { useStore } from "../hooks.js";
 import { html, useMemo, useRef, useState } from "../html.js";
+import { logOut } from "../session.js";
 import { Details } from "./details.js";
 import { Header } from "./header.js";
+import { Login } from "./login.js";
 import { Models } from "./models.js";
 import { Now } from "./now.js";
 import { Playground } from "./playground.js";
@@ -17,9 +19,10 @@ import { Toasts, useToasts } from "./toasts.js";
  * @param {import("../store.js").Store} props.store
  * @param {import("../clock.js").Clock} props.clock
  * @param {import("../history.js").History} props.history
+ * @param {{again: () => void, close: () => void}} props.stream
  */
-export function App({ store, clock, history }) {
-  const { known, connection } = useStore(store);
+export function App({ store, clock, history, stream }) {
+  const { known, connection, key } = useStore(store);
   const [shown, setShown] = useState(/** @type {import("../types.js").RecordView|null} */ (null));
   const [isPlaying, setPlaying] = useState(false);
   const { toasts, tell, dismiss } = useToasts();
@@ -27,8 +30,15 @@ export function App({ store, clock, history }) {
   const models = useMemo(() => [...(known?.models.values() ?? [])], [known?.models]);
   const calls = useMemo(() => [...(known?.calls.values() ?? [])], [known?.calls]);
 
+  const leave = () => logOut().then(stream.close);
+  if (connection === "locked") {
+    return html`
+      <${Header} connection=${connection} clock=${clock} />
+      <main><${Login} onLogin=${stream.again} /></main>`;
+  }
   return html`
-    <${Header} gateway=${known?.gateway} connection=${connection} clock=${clock} onPlay=${() => setPlaying(true)} />
+    <${Header} gateway=${known?.gateway} connection=${connection} clock=${clock} onPlay=${() => setPlaying(true)}
+      sessionKey=${key} onLeave=${leave} />
     <main data-connection=${connection}>
       ${
         known

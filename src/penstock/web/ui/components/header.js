@@ -11,22 +11,30 @@ const MOON = "M13.5 9.8A5.8 5.8 0 0 1 6.2 2.5a5.8 5.8 0 1 0 7.3 7.3z";
 
 /**
  * @param {object} props
- * @param {import("../types.js").Gateway|undefined} props.gateway
+ * @param {import("../types.js").Gateway} [props.gateway]
  * @param {import("../store.js").Connection} props.connection
  * @param {import("../clock.js").Clock} props.clock
- * @param {() => void} props.onPlay
+ * @param {() => void} [props.onPlay]
+ * @param {import("../types.js").SessionKey|null} [props.sessionKey] whose session this is
+ * @param {() => void} [props.onLeave]
  */
-export function Header({ gateway, connection, clock, onPlay }) {
+export function Header({ gateway, connection, clock, onPlay, sessionKey, onLeave }) {
   return html`
     <header class="bar">
       <h1><img src="ui/mark.svg" alt="" width="24" height="24" />Penstock</h1>
       ${gateway && html`<${Facts} gateway=${gateway} clock=${clock} />`}
       <span class="bar-gap"></span>
       <span class="connection" data-connection=${connection} role="status">${connection}</span>
-      <button type="button" class="button" onClick=${onPlay} disabled=${!gateway}>Playground</button>
+      ${onPlay && html`<button type="button" class="button" onClick=${onPlay} disabled=${!gateway}>Playground</button>`}
+      ${sessionKey && html`<${Leave} sessionKey=${sessionKey} onLeave=${onLeave} />`}
       <${ThemeButton} />
     </header>
     ${gateway?.health === "degraded" && html`<${Degraded} reasons=${gateway.health_reasons} />`}`;
+}
+
+function Leave({ sessionKey, onLeave }) {
+  const whose = `Logged in with the key ${sessionKey.name}, as ${sessionKey.role}`;
+  return html`<button type="button" class="button" onClick=${onLeave} title=${whose}>Log out</button>`;
 }
 
 function Facts({ gateway, clock }) {
