@@ -13,11 +13,13 @@ from penstock import errors
 from penstock.core.message import CallFacts, Headers, Reply
 from penstock.core.record import CallPhase
 from penstock.protocols.dialect import Dialect, Meter
+from penstock.protocols.inflating import InflatingMeter
 from penstock.protocols.metering import BlindMeter
 from penstock.runtime.call import Call
 from penstock.runtime.told import figures_comment, identity_lines, reply_lines
 from penstock.wire.exchange import Client
 from penstock.wire.headers import upgraded_head
+from penstock.wire.inflate import inflate_for
 from penstock.wire.upstream import Failure
 
 MISFIT_BYTES = 64 * 1024
@@ -118,7 +120,10 @@ class Answer:
                 content_encoding = value
         record.response_content_type = content_type.decode("latin-1") or None
         is_plain = content_encoding in (b"", b"identity")
-        self.meter = self._dialect.meter(self._facts, content_type) if is_plain else BlindMeter()
+        self.meter = self._dialect.meter(self._facts, content_type)
+        if not is_plain:
+            inflate = inflate_for(content_encoding)
+            self.meter = BlindMeter() if inflate is None else InflatingMeter(self.meter, inflate)
         is_event_stream = content_type.startswith(b"text/event-stream")
         if self.is_committed:
             self._keep_promise(status, is_event_stream=is_event_stream and is_plain)
