@@ -200,13 +200,13 @@ def test_what_is_not_carried_out_is_named() -> None:
         modles: {}
         defs: {note: "${undefined}"}
         models:
-          m: {cmd: "x ${PORT}", filters: {stripParams: temperature}, timeouts: {keepalive: 1}, ttll: 3, gguf: g}
+          m: {cmd: "x ${PORT}", healthCheckTimeout: 3, timeouts: {keepalive: 1}, ttll: 3, gguf: g}
     """)
     assert [(warning.key, warning.suggestion) for warning in loaded.warnings] == [
         ("store", None),
         ("modles", "did you mean `models`?"),
         ("defs", None),
-        ("models.m.filters", None),
+        ("models.m.healthCheckTimeout", None),
         ("models.m.timeouts.keepalive", None),
         ("models.m.ttll", "did you mean `ttl`?"),
         ("models.m.gguf", "it belongs to the native form, which begins with `penstock: 1`"),

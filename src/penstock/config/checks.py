@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from penstock.config.commands import PID, PORT, argv
 from penstock.config.examination import Check
 from penstock.config.faults import Findings, did_you_mean, listed
+from penstock.config.filters import faults
 from penstock.config.plan import matrix, plan
 from penstock.config.positions import Node
 from penstock.config.routing_checks import peers, profiles, selectors
@@ -149,6 +150,14 @@ def _cost(check: Check, at: Node, cost: float, pool: str | None) -> None:
         check.fault(at, f"{cost:g}, more than the whole budget of `{pool}`", f"at most {budget:g}")
 
 
+def _filters(check: Check) -> None:
+    """Parameters can be named, and set."""
+    for section in ("models", "peers"):
+        for node in check.section(section).members.values():
+            for at, found, expected in faults(node.members.get("filters", node.made({}))):
+                check.fault(at, found, expected)
+
+
 def _commands(check: Check) -> None:
     for node, model in check.models():
         for key, command in (("cmd", model.cmd), ("cmd_stop", model.cmd_stop)):
@@ -233,6 +242,6 @@ def _room(check: Check) -> None:
 
 
 _STEPS: tuple[Callable[[Check], None], ...] = (
-    _ways, _names, _groups, _matrix, _preload, _references, _commands, _late_macros, _ports, _priorities,
+    _ways, _names, _groups, _matrix, _preload, _references, _filters, _commands, _late_macros, _ports, _priorities,
     peers, selectors, profiles, _room,
 )  # fmt: skip

@@ -11,6 +11,7 @@ from penstock.config import macros
 from penstock.config.checks import examine
 from penstock.config.commands import argv, declared_slots
 from penstock.config.faults import ConfigError, Fault, Findings, Mark, in_file_order, listed
+from penstock.config.filters import with_aliases
 from penstock.config.formats import litellm, llama_swap, router_model_custom
 from penstock.config.keys import spelled
 from penstock.config.machine import look_around
@@ -86,6 +87,7 @@ def _loaded(text: str, name: str, around: Surroundings, format_name: str | None,
         raise ConfigError([Fault(name, None, "", f"the unknown format `{format_name}`", f"one of {listed(FORMATS)}")])
     findings = Findings(name)
     kind, port, root = _native(text, around, format_name, findings)
+    root = with_aliases(root)
     settings = understood(root, findings)
     if settings is not None:
         examine(settings, root, findings)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from penstock.config.commands import without_comments
 from penstock.config.faults import Fault, Findings, did_you_mean
+from penstock.config.filters import with_filled_ids
 from penstock.config.positions import Node, Scalar
 
 LATE = frozenset({"PORT", "PID"})
@@ -83,7 +84,16 @@ def _model(name: str, node: Node, file_macros: Macros, findings: Findings) -> No
     filled = {
         key: member if member is own else _filled(member, macros, findings) for key, member in node.members.items()
     }
-    return node.made(filled or node.value)
+    return _with_filled_ids(node.made(filled or node.value), macros, findings)
+
+
+def _with_filled_ids(model: Node, macros: Macros, findings: Findings) -> Node:
+    """The only keys in which macros are filled in."""
+    made, twice = with_filled_ids(model, lambda text, at: _expanded_text(text, at, macros, findings))
+    for at, name in twice:
+        found, expected = f"the name `{name}` a second time, once its macros are filled in", "each name once"
+        findings.faults.append(Fault(findings.file, at.key_mark, at.key, found, expected))
+    return made
 
 
 def _declared(node: Node | None, findings: Findings) -> Macros:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from penstock.config.schema import ModelSettings, Settings
 
-_PASSED_ON = ("upstream", "api_key", "parallel", "limits", "breaker", "forward_priority")
+_PASSED_ON = ("upstream", "api_key", "parallel", "filters", "limits", "breaker", "forward_priority")
 
 
 def full_name(peer: str, model: str) -> str:

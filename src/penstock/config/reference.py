@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from penstock.config.access import KeySettings
 from penstock.config.capabilities import CapabilitiesSettings
 from penstock.config.faults import listed
+from penstock.config.filters import FiltersSettings
 from penstock.config.quantities import duration_text, size_text
 from penstock.config.routing import PeerSettings, ProfileSettings, SelectorSettings
 from penstock.config.schema import ModelSettings, Settings
@@ -42,6 +43,7 @@ _CHAPTERS: tuple[tuple[str, type[Section]], ...] = (
     ("The file", Settings),
     ("`models.NAME`", ModelSettings),
     ("`models.NAME.gguf`", GgufSettings),
+    ("`models.NAME.filters`", FiltersSettings),
     ("`models.NAME.limits`", TimeLimitsSettings),
     ("`models.NAME.capabilities`", CapabilitiesSettings),
     ("`profiles.NAME`", ProfileSettings),

@@ -19,6 +19,9 @@ _INHERITED = (
 _SHOWN = ("metadata",)
 """Shown to clients rather than used for a launch: a port that is fixed is filled in at once."""
 
+_SET = ("set_params", "set_params_by_id")
+"""Of a model's filters: the same holds for them."""
+
 
 def resolved(settings: Settings, folder: Path | None) -> Settings:
     """The settings as they are served. `folder`: where relative paths begin; None = they stay as they are."""
@@ -38,6 +41,8 @@ def _model(model: ModelSettings, settings: Settings, port: int | None, folder: P
         update["cwd"] = _whole(model.cwd, folder)
     if port is not None:
         update |= {key: _with_port(getattr(model, key), port) for key in _SHOWN}
+        params = {key: _with_port(getattr(model.filters, key), port) for key in _SET}
+        update["filters"] = model.filters.model_copy(update=params)
     return model.model_copy(update={**update, "port": port})
 
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import Field, JsonValue
 
 from penstock.config import values as v
+from penstock.config.filters import FiltersSettings
 from penstock.config.sections import BreakerOrOff, Section, TimeLimitsSettings
 from penstock.core.model import Strategy
 
@@ -58,6 +59,9 @@ class PeerSettings(Section):
     )
     parallel: v.Slots | None = Field(
         default=None, description="Calls to each of its models at once; more wait. Default: no cap."
+    )
+    filters: FiltersSettings = Field(
+        default=FiltersSettings(), description="Parameters to take out of JSON requests to it, or to set in them."
     )
     limits: TimeLimitsSettings = Field(
         default=TimeLimitsSettings(), description="Time limits of calls to it. Default: those of the file's `limits`."

@@ -14,6 +14,7 @@ from penstock.config import values as v
 from penstock.config.access import KeySettings, checked
 from penstock.config.capabilities import CapabilitiesSettings
 from penstock.config.capturing import CaptureBuffer, Captured
+from penstock.config.filters import FiltersSettings
 from penstock.config.routing import PeerSettings, ProfileSettings, SelectorSettings
 from penstock.config.sections import (
     BreakerOrOff,
@@ -89,6 +90,9 @@ class ModelSettings(Section):
     )
     use_model_name: v.Text | None = Field(
         default=None, description="The model name written into requests sent to the engine."
+    )
+    filters: FiltersSettings = Field(
+        default=FiltersSettings(), description="Parameters to take out of JSON requests to it, or to set in them."
     )
     load_timeout: v.Duration = Field(
         default=600.0, description="Time it may take to become ready. Default: the file's `load_timeout`."

@@ -52,8 +52,8 @@ _MODEL = {
     "macros": "macros",
     "metadata": "metadata",
 }
-_MODEL_HANDLED = frozenset({*_MODEL, "sendLoadingState", "timeouts", "compat", "capabilities"})
-_MODEL_NOT_HONOURED = ("filters", "healthCheckTimeout")
+_MODEL_HANDLED = frozenset({*_MODEL, "filters", "sendLoadingState", "timeouts", "compat", "capabilities"})
+_MODEL_NOT_HONOURED = ("healthCheckTimeout",)
 _SAYS_NOTHING: dict[str, object] = {
     "cmdStop": "", "proxy": "", "useModelName": "", "ttl": -1, "unloadTimeout": 0, "concurrencyLimit": 0,
 }  # fmt: skip
@@ -211,6 +211,7 @@ def _preload(root: Node, findings: Findings) -> Node:
     names = set(models)
     for model in models.values():
         names |= {str(alias.value) for alias in model.members.get("aliases", model.made([])).items}
+        names |= set((inside(model, "filters", "setParamsByID") or model.made({})).members)
     kept = []
     for item in preload.items:
         name = str(item.value).strip()

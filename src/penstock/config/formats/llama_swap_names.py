@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from penstock.config.faults import Fault, Findings
+from penstock.config.formats.llama_swap_filters import filters
 from penstock.config.formats.recognition import inside, recognised, renamed
 from penstock.config.positions import Node
 
@@ -55,6 +56,8 @@ def model_relaying(name: str, model: Node, findings: Findings) -> dict[str, Node
         made |= renamed(flags, {"ignoreWebsockets": "ignore_websockets"}).members
     if (capabilities := members.get("capabilities")) is not None:
         made["capabilities"] = _capabilities(capabilities, findings)
+    if (written := members.get("filters")) is not None:
+        made["filters"] = filters(written, findings)
     if (told := members.get("sendLoadingState")) is not None:
         made["send_loading_state"] = told
     return made | (_comfyui(model) if name == COMFYUI else {})
@@ -89,10 +92,12 @@ def _selector(node: Node, findings: Findings) -> Node:
 
 
 def _peer(node: Node, findings: Findings) -> Node:
-    peer = renamed(recognised(node, (*_PEER, "timeouts"), findings, not_honoured=("filters",)), _PEER)
+    peer = renamed(recognised(node, (*_PEER, "timeouts", "filters"), findings), _PEER)
     if not isinstance(peer.value, dict):
         return peer
     said = {key: each for key, each in peer.members.items() if key != "api_key" or each.value != ""}
+    if (written := node.members.get("filters")) is not None and written.value is not None:
+        said["filters"] = filters(written, findings)
     own = _limits(node.members.get("timeouts", node.made({})), findings)
     if not isinstance(own.value, dict):
         return peer.made({**said, "limits": own})
