@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from urllib.parse import quote, unquote
 
 import pytest
@@ -53,6 +54,28 @@ def test_a_model_goes_by_its_name_and_its_aliases() -> None:
     assert names.resolve("a").edits == names.resolve("fast").edits == Edits(model="inner")
     assert names.resolve("slow").edits is None, "an alias is forwarded as it was written"
     assert names.resolve("org/a/long").forwards_client_key
+
+
+def test_filters_go_with_the_name_that_was_meant() -> None:
+    names = catalog("""
+        penstock: 1
+        models:
+          a:
+            upstream: "http://a"
+            filters: {strip_params: [x], set_params: {y: 1}, set_params_by_id: {high: {y: 2}}}
+          b: {upstream: "http://b"}
+        peers: {hub: {upstream: "http://hub", models: [c], filters: {set_params: {z: 1}}}}
+        selectors: {any: {strategy: spillover, targets: [high, b]}}
+        profiles: {day: {pins: {b: high}}}
+    """)
+    high = Edits(None, {"y": b"2"}, ("x",))
+    assert names.resolve("a").edits == Edits(None, {"y": b"1"}, ("x",))
+    assert names.resolve("high").edits == high
+    assert names.resolve("b").edits is None
+    assert names.resolve("hub/c").edits == Edits("c", {"z": b"1"})
+    assert names.resolve("any").of("a").edits == replace(high, model="high")
+    names.activate("day")
+    assert names.resolve("b").edits == replace(high, model="high")
 
 
 def test_a_peers_model_is_asked_for_by_the_name_it_has_there_and_with_the_peers_key() -> None:

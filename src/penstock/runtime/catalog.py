@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import unquote_to_bytes
 
+from penstock.config import filters
 from penstock.config.routing import ProfileSettings, SelectorSettings
 from penstock.config.schema import ModelSettings, Settings
 from penstock.config.sections import TimeLimitsSettings
@@ -152,7 +153,7 @@ def _target(name: str, model: ModelSettings, asked: str) -> Target:
     return Target(
         name,
         model,
-        _edits(model.use_model_name, asked),
+        _edits(model, asked, model.use_model_name, asked),
         model.use_model_name,
         model.client_key is ClientKey.FORWARD,
         model.api_key,
@@ -177,11 +178,14 @@ def _renamed(target: Target, asked: str, written: str) -> Target:
     if target.selector is not None:
         return target
     name = target.engine_name or written
-    return replace(target, engine_name=name, edits=_edits(name, asked))
+    return replace(target, engine_name=name, edits=_edits(target.settings, written, name, asked))
 
 
-def _edits(engine_name: str | None, asked: str) -> Edits | None:
-    return None if engine_name is None or engine_name == asked else Edits(model=engine_name)
+def _edits(model: ModelSettings, meant: str, engine_name: str | None, asked: str) -> Edits | None:
+    """What changes in a request that says `asked`. meant: the name that counts for `set_params_by_id`: a profile or a
+    selector may have put it in the place of the other."""
+    edits = replace(filters.edits(model.filters, meant), model=None if engine_name == asked else engine_name)
+    return None if edits.is_empty else edits
 
 
 def _credentials(api_key: str | None) -> Credentials:
