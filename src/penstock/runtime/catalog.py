@@ -13,7 +13,6 @@ from urllib.parse import unquote_to_bytes
 from penstock.config import filters
 from penstock.config.routing import ProfileSettings, SelectorSettings
 from penstock.config.schema import ModelSettings, Settings
-from penstock.config.sections import TimeLimitsSettings
 from penstock.config.values import ClientKey
 from penstock.core.message import Edits
 from penstock.core.model import Choice, Strategy
@@ -130,11 +129,11 @@ def behind(settings: Settings) -> Target | None:
     """What is neither a call to a model nor ours goes there; None = nowhere."""
     if settings.pass_through is None:
         return None
-    gateway = ModelSettings(
+    gateway = ModelSettings.model_construct(
         upstream=settings.pass_through,
         client_key=ClientKey.FORWARD,
         upstream_pages=settings.upstream_pages,
-        limits=TimeLimitsSettings(**{key: getattr(settings.limits, key) for key in TimeLimitsSettings.model_fields}),
+        limits=settings.limits,
     )
     return _target(BEHIND, gateway, BEHIND)
 
