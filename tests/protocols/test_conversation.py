@@ -193,10 +193,10 @@ def test_a_hostile_body_is_no_conversation(hostile: bytes) -> None:
         assert put_together(KeptBody(1, hostile), KeptBody(1, events), is_event_stream=is_event_stream) is None
 
 
-NAMES = (
-    "choices delta content type message output response error usage index item tool_calls function messages system "
-    "input prompt role text name content_block"
-).split()
+NAMES = [
+    "choices", "delta", "content", "type", "message", "output", "response", "error", "usage", "index", "item", "name",
+    "tool_calls", "function", "messages", "system", "input", "prompt", "role", "text", "content_block",
+]  # fmt: skip
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: (

@@ -68,6 +68,16 @@ def test_what_is_too_large_is_not_kept_and_takes_nothing_else_with_it() -> None:
     assert (shelf.read("large"), shelf.read("next")) == (None, b"y")
 
 
+def test_a_conversation_whose_turns_repeat_the_last_shrinks_by_three_quarters_at_least() -> None:
+    words = [noise(word, 4).hex() for word in range(2000)]
+    draw, plain, shelf, said = random.Random(1), 0, Shelf(2**24), ""
+    for turn in range(20):
+        said += " ".join(draw.choices(words, k=300))
+        plain += len(said)
+        shelf.put(summary(str(turn)), said.encode())
+    assert shelf.held_bytes <= (1 - 0.73) * plain
+
+
 def test_a_long_conversation_is_read_from_any_of_its_turns_also_after_a_rest() -> None:
     shelf, turn = Shelf(4 * 2**20), noise(1, 1_000_000)
     said = [turn + b"%d" % number for number in range(2 * BLOCK_BYTES // 1_000_000)]

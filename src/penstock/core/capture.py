@@ -111,7 +111,11 @@ class Room:
 
     def lease(self, wanted_bytes: int) -> int:
         """As much of it as there is."""
-        granted = max(0, min(wanted_bytes, self.most_bytes - self.held_bytes))
+        held_bytes = self.held_bytes + wanted_bytes
+        if held_bytes <= self.most_bytes:
+            self.held_bytes = held_bytes
+            return wanted_bytes
+        granted = max(0, self.most_bytes - self.held_bytes)
         self.held_bytes += granted
         return granted
 
@@ -155,7 +159,9 @@ class Collector:
     def add_body(self, pieces: Iterable[Body]) -> None:
         """A whole body. Of what is mapped or too long nothing is copied but its ends."""
         for piece in pieces:
-            if isinstance(piece, memoryview) or len(piece) > self._most:
+            if isinstance(piece, memoryview):
+                self._add_view(piece)
+            elif len(piece) > self._most:
                 self._add_view(memoryview(piece))
             else:
                 self.add(piece)

@@ -52,7 +52,7 @@ class Capture:
         self._request: Collector | None = None
         self._response: Collector | None = None
         self._response_head: tuple[int, Headers] | None = None
-        self._leased_bytes = owner.room.lease(HEAD_BYTES + len(head.target) + _heads_bytes(head.headers))
+        self._leased_bytes = owner.room.lease(HEAD_BYTES + len(head.target) + _head_bytes(head))
 
     @property
     def level(self) -> CaptureLevel:
@@ -76,7 +76,7 @@ class Capture:
         if self._level is CaptureLevel.OFF:
             return
         self._response_head = (status, headers)
-        self._leased_bytes += self._owner.room.lease(_heads_bytes(headers))
+        self._leased_bytes += self._owner.room.lease(_bytes(headers))
         is_kept = self._endpoint.capture.keeps_answer or status >= 400
         if is_kept and self._response is None and self.level is CaptureLevel.FULL:
             self._response = Collector(self._owner.room)
@@ -126,8 +126,17 @@ class Capture:
         return RawBody(seen, collected, Absence.NONE)
 
 
-def _heads_bytes(headers: Headers) -> int:
-    return sum([len(name) + len(value) for name, value in headers])
+def _head_bytes(head: Head) -> int:
+    if len(head.fields) == len(head.headers):  # no name twice: quicker to sum up
+        return sum(map(len, head.fields)) + sum(map(len, head.fields.values()))
+    return _bytes(head.headers)
+
+
+def _bytes(headers: Headers) -> int:
+    size = 0
+    for name, value in headers:
+        size += len(name) + len(value)
+    return size
 
 
 def _summary(record: CallRecord, status: int | None) -> Summary:
