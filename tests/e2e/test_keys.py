@@ -62,6 +62,30 @@ async def test_no_key_and_a_wrong_one_are_refused_recorded_and_challenged(progra
         assert (record.outcome, record.key, record.error_code) == ("rejected_auth", None, code)
 
 
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (b"authorization: Bearer \0sk-boss\r\n", 400),
+        (b"authorization: Bearer sk-\xff\xfe\xf0\r\n", 401),
+        (b"x-api-key: " + b"k" * 2**20 + b"\r\n", 431),
+        (b"authorization: Basic " + b"A" * 5000 + b"\r\n", 401),
+        (b"authorization: Bearer sk-boss\r\nauthorization: Bearer sk-app\r\n", 401),
+        (b"authorization: Bearer sk-boss\r\nx-api-key: sk-app\r\n", 401),
+        (b"authorization: Bearer sk-boss, Bearer sk-app\r\n", 401),
+        (b"authorization: Bearer\r\n sk-boss\r\n", 400),
+        (b"authorization: Bearer sk-boss\r\nx-api-key: sk-boss\r\n", 200),
+    ],
+)
+def test_a_hostile_header_lets_nobody_in_and_troubles_nobody_else(program: Program, lines: bytes, status: int) -> None:
+    @in_loop
+    async def refused() -> None:
+        head, _, _ = program.request("/v1/models", method="GET", headers="connection: close\r\n").rpartition(b"\r\n")
+        assert (await program.send(head + lines + b"\r\n")).status == status
+        assert len((await looked(program, "/v1/models"))["data"]) == 2
+
+    refused()
+
+
 @in_loop
 async def test_a_key_is_charged_by_its_name_and_reaches_no_engine(program: Program) -> None:
     for line in ("Authorization: Bearer sk-app", "x-api-key: sk-app", "api-key: sk-app"):
