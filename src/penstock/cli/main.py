@@ -13,6 +13,7 @@ from urllib.parse import quote
 import typer
 
 from penstock import __version__
+from penstock.cli.records import StoreUrl, export, store_app
 from penstock.cli import keys
 
 if TYPE_CHECKING:
@@ -34,10 +35,6 @@ Key = Annotated[str | None, typer.Option(envvar="PENSTOCK_KEY", help="A key of t
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Upstream = Annotated[str | None, typer.Option(help="Where the LiteLLM of a LiteLLM file answers.")]
 Format = Annotated[str | None, typer.Option(help="The file's format, if its content does not tell.")]
-StoreUrl = Annotated[
-    str | None,
-    typer.Option("--store", metavar="URL", help="sqlite:///PATH or postgresql://…; a password is safer in the file."),
-]
 OneModel = Annotated[str | None, typer.Argument(help="A model's name or alias.")]
 All = Annotated[bool, typer.Option("--all", help="All models.")]
 URL = "http://127.0.0.1:8080"
@@ -253,6 +250,10 @@ def _ask(url: str, key: str | None, ask: Callable[[GatewayClient], Any]) -> Any:
     except Refused as exc:
         print(f"penstock: {exc}", file=sys.stderr)
         raise typer.Exit(1) from exc
+
+
+app.command()(export)
+app.add_typer(store_app, name="store")
 
 
 def main() -> None:

@@ -13,9 +13,12 @@ from pathlib import Path
 import uvloop
 
 from penstock.cli.found import found_on_this_machine
+from penstock.cli.masked_log import Masked, log_to
+from penstock.cli.usual import BAD_CONFIGURATION, FAILED, USAGE, usual_place
 from penstock.config.faults import ConfigError
 from penstock.config.load import NATIVE, Loaded, load, loads
 from penstock.config.schema import Settings
+from penstock.config.secret_values import secret_values
 from penstock.config.store_address import choose_address
 from penstock.discovery.machine import host_memory_bytes
 from penstock.launch.footprints import estimated_footprints, kinds
@@ -24,8 +27,6 @@ from penstock.runtime.state_dir import StateDirInUse, default_state_dir
 from penstock.store.opening import DriverMissing, check_driver
 from penstock.web.app import create_app
 from penstock.wire.listen import Address, parse_address
-
-FAILED, USAGE, BAD_CONFIGURATION = 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class ServeOptions:
 def serve(options: ServeOptions) -> int:
     """Serve until SIGINT or SIGTERM; gives the exit code."""
     environ = dict(os.environ)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    log_handler = log_to(sys.stderr)
     state_dir = options.state_dir or default_state_dir(environ)
     try:
         loaded = _configuration(options, environ)
@@ -58,6 +59,7 @@ def serve(options: ServeOptions) -> int:
     settings = loaded.settings
     if options.state_dir is None and settings.state_dir is not None:
         state_dir = Path(settings.state_dir)
+    log_handler.setFormatter(Masked(secret_values(settings)))
     logging.getLogger("penstock").setLevel(settings.log_level.value.upper())
     for warning in loaded.warnings:
         logging.getLogger("penstock.config").warning("%s", warning)
@@ -108,20 +110,11 @@ async def _run(options: GatewayOptions, loaded: Loaded) -> int:
 
 def _configuration(options: ServeOptions, environ: dict[str, str]) -> Loaded:
     """The file named, the file found, or what is found on the machine. Raises ConfigError."""
-    path = options.config or _usual_place(environ)
+    path = options.config or usual_place(environ)
     if path is not None:
         return load(path, environ=environ, upstream=options.upstream, format=options.format)
     text = found_on_this_machine(environ, options.models_dir)
     return loads(text, name="what was found on this machine", environ=environ)
-
-
-def _usual_place(environ: dict[str, str]) -> Path | None:
-    base = environ.get("XDG_CONFIG_HOME", "")
-    home = Path(base) if base.startswith("/") else Path(environ.get("HOME", "/")) / ".config"
-    for path in (Path("penstock.yaml"), home / "penstock" / "config.yaml"):
-        if path.is_file():
-            return path
-    return None
 
 
 def _addresses(options: ServeOptions, loaded: Loaded) -> tuple[Address, ...]:

@@ -57,7 +57,8 @@ def read_address(url: str, folder: Path | None = None) -> StoreAddress:
 
 
 def sqlite_address(path: Path) -> StoreAddress:
-    absolute = path.absolute()
+    """The same address for every way to write it."""
+    absolute = path.resolve()
     return StoreAddress(f"sqlite:///{absolute}", absolute)
 
 

@@ -7,7 +7,7 @@ database driver as it is. The way by CallRecord and named parameters took three 
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, fields
 from typing import TypeAlias
 
@@ -56,6 +56,10 @@ SAMPLE_LINE = line_struct(HostSample, SAMPLE_COLUMNS, tag=_SAMPLE)
 
 _decode_call = msgspec.json.Decoder(line_struct(CallRecord, COLUMNS)).decode
 _decode_noted = msgspec.json.Decoder(LOAD_LINE | SAMPLE_LINE).decode
+_decode_exported: dict[type, Callable[[bytes], msgspec.Struct]] = {
+    LoadRecord: msgspec.json.Decoder(line_struct(LoadRecord, LOAD_COLUMNS)).decode,
+    HostSample: msgspec.json.Decoder(line_struct(HostSample, SAMPLE_COLUMNS)).decode,
+}
 _encode = msgspec.json.Encoder().encode
 _decode_json = msgspec.json.Decoder().decode
 
@@ -75,10 +79,20 @@ def read_row(line: bytes) -> Row:
 def read_noted(line: bytes) -> tuple[type[Noted], Row]:
     """A line that is not about a call, and what it is about. Raises msgspec.DecodeError or RecursionError."""
     read: msgspec.Struct = _decode_noted(line)
-    row = tuple(
-        _encode(value).decode() if isinstance(value, list) else value for value in msgspec.structs.astuple(read)
-    )
-    return (LoadRecord if isinstance(read, LOAD_LINE) else HostSample), row
+    return (LoadRecord if isinstance(read, LOAD_LINE) else HostSample), _flat(read)
+
+
+def read_exported(record: type, line: bytes) -> Row:
+    """A record of this type as it was exported: what it has beside its fields is left out, and it has no tag.
+
+    Raises msgspec.DecodeError or RecursionError.
+    """
+    return read_row(line) if record is CallRecord else _flat(_decode_exported[record](line))
+
+
+def _flat(line: msgspec.Struct) -> Row:
+    values = msgspec.structs.astuple(line)
+    return tuple(_encode(value).decode() if isinstance(value, list) else value for value in values)
 
 
 def is_ended(row: Row) -> bool:

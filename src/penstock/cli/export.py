@@ -1,0 +1,118 @@
+"""`penstock export`: the records of a window as a file, with what the journals still hold."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from penstock.cli.progress import progress
+from penstock.cli.usual import FAILED, USAGE
+from penstock.cli.where import Where, opened
+from penstock.config.quantities import seconds
+from penstock.runtime.catching_up import catch_up
+from penstock.store.base import EVER, Kind, Store, Window
+from penstock.store.exporting import FORMATS, ParquetMissing, fields_of, pages
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """The command line. `format` None = by the ending of `output`, else JSON Lines; `output` None = standard output."""
+
+    kind: Kind = Kind.CALLS
+    format: str | None = None
+    window: Window = EVER
+    output: Path | None = None
+
+
+def window_of(last: str | None, since: str | None, until: str | None, *, now: float) -> Window:
+    """What `--last`, `--from` and `--to` mean; without an end, up to now. Raises ValueError."""
+    if last is not None:
+        if since is not None or until is not None:
+            raise ValueError("--last, or --from and --to, not both")
+        try:
+            return Window(now - seconds(last), now)
+        except ValueError:
+            raise ValueError(f'"{last}" is no duration: write 30m, 24h or 7d') from None
+    start, end = None if since is None else moment(since), now if until is None else moment(until)
+    if start is not None and start >= end:
+        raise ValueError("--from must be before --to")
+    return Window(start, end)
+
+
+def moment(text: str) -> float:
+    """Epoch seconds, or a date with or without time: of this machine's time zone unless it says another."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        raise ValueError(f'"{text}" is no moment: write 2026-01-31, 2026-01-31T12:00:00Z or epoch seconds') from None
+
+
+def export(where: Where, options: ExportOptions) -> int:
+    """Gives the exit code; 1 also when a journal could not be brought in, which is said, and the rest is written."""
+    chosen = options.format or _format_of(options.output)
+    if chosen == "parquet" and options.output is None:
+        print("penstock: Parquet goes to a file: name one with -o", file=sys.stderr)
+        return USAGE
+    if (path := where.address.path) is not None and not path.exists() and not (path.parent / "journal").exists():
+        print(f"penstock: there is no store at {path}", file=sys.stderr)
+        return FAILED
+    with opened(where.address) as store:
+        folders = [where.state_dir] if path is None else [where.state_dir, path.parent]
+        missing = catch_up(store, where.address, folders)
+        for each in missing:
+            print(f"penstock: the journal in {each.state_dir} is left out: {each.reason}", file=sys.stderr)
+        try:
+            with _file(options.output) as file:
+                _write(store, options, chosen, file)
+        except ParquetMissing as exc:
+            print(f"penstock: {exc}", file=sys.stderr)
+            return FAILED
+        except BrokenPipeError:  # whoever read it has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except OSError as exc:
+            print(f"penstock: {exc.filename or options.output or 'standard output'}: {exc.strerror}", file=sys.stderr)
+            return FAILED
+    return FAILED if missing else 0
+
+
+def _format_of(output: Path | None) -> str:
+    ending = "" if output is None else output.suffix[1:].lower()
+    return ending if ending in FORMATS else "jsonl"
+
+
+def _write(store: Store, options: ExportOptions, chosen: str, file: BinaryIO) -> None:
+    kind, window = options.kind, options.window
+    writer = FORMATS[chosen](file, fields_of(kind))
+    is_shown = options.output is not None or not sys.stdout.isatty()
+    with progress(f"exporting {kind.value}", store.count(kind, window), is_shown=is_shown) as advance:
+        for page in pages(store, kind, window):
+            writer.write(page)
+            advance(len(page))
+    writer.close()
+    file.flush()
+
+
+@contextmanager
+def _file(output: Path | None) -> Iterator[BinaryIO]:
+    """A file gets its name when it is whole: one that was cut short is never taken for all of it."""
+    if output is None:
+        yield sys.stdout.buffer
+        return
+    unfinished = output.with_name(f".{output.name}.{os.getpid()}")
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+        unfinished.replace(output)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,133 @@
+"""Records out to files and back, from both databases: nothing added, nothing lost, unknown stays unknown."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from penstock.core.record import CallRecord
+from penstock.store.base import EVER, Checkpoint, Kind, Store, Window
+from penstock.store.exporting import FORMATS, fields_of, pages
+from penstock.store.importing import import_lines
+from penstock.store.postgres import PostgresStore
+from penstock.store.sqlite import SqliteStore
+from tests.store.some_calls import a_full_call, a_load, a_sample, an_open_call, ended, rows
+from tests.store.test_stores import noted
+
+HERE = Checkpoint("g", "s", 1)
+ASKED_FOR = (
+    "id client_request_id model_requested model key outcome http_status prompt_tokens completion_tokens cached_tokens "
+    "queue_wait_s load_wait_s ttft_s service_s total_s wait_reasons"
+)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    store: Store
+    if request.param == "sqlite":
+        store = SqliteStore(tmp_path / "penstock.db")
+    else:
+        store = PostgresStore(request.getfixturevalue("postgres").new_database())
+    store.prepare()
+    yield store
+    store.close()
+
+
+def exported(store: Store, form: str, kind: Kind = Kind.CALLS, window: Window = EVER) -> bytes:
+    file = io.BytesIO()
+    writer = FORMATS[form](file, fields_of(kind))
+    for page in pages(store, kind, window, page_rows=2):
+        writer.write(page)
+    writer.close()
+    return file.getvalue()
+
+
+def some_calls() -> list[CallRecord]:
+    served = ended(an_open_call("served"))
+    served.enqueued_s, served.admitted_s, served.first_token_s = 0.25, 0.75, 1.0
+    served.prompt_tokens, served.cached_tokens, served.streamed = 10, 0, False
+    return [a_full_call("full"), served, an_open_call("open"), ended(an_open_call("bare"), "rejected_invalid")]
+
+
+def test_json_lines_have_every_field_and_what_is_derived_and_null_for_what_is_unknown(store: Store) -> None:
+    store.upsert(rows(*some_calls()), [], HERE)
+    told = {each["id"]: each for each in map(json.loads, exported(store, "jsonl").splitlines())}
+    assert len(told) == 4
+    assert set(ASKED_FOR.split()) <= told["open"].keys()
+    assert list(told["open"]) == [field.name for field in fields_of(Kind.CALLS)]
+    served = told["served"]
+    spans = [served[f"{name}_s"] for name in ("queue_wait", "load_wait", "ttft", "decode", "service", "total")]
+    assert spans == [0.5, 0.5, 1.0, 0.5, 0.75, 1.5]
+    assert (served["wait_reasons"], served["streamed"], served["cached_tokens"]) == ({"loading": 0.5}, False, 0)
+    assert (served["uncached_tokens"], served["completion_tokens"]) == (10, None)
+    assert [told["open"][name] for name in ("outcome", "total_s", "service_s")] == [None, None, None]
+
+
+def test_csv_has_a_head_and_empty_cells_for_what_is_unknown(store: Store) -> None:
+    store.upsert(rows(*some_calls()), [], HERE)
+    told = {row["id"]: row for row in csv.DictReader(io.StringIO(exported(store, "csv").decode()))}
+    assert (told["served"]["streamed"], told["served"]["prompt_tokens"]) == ("false", "10")
+    assert (told["served"]["completion_tokens"], told["open"]["outcome"]) == ("", "")
+    assert json.loads(told["served"]["wait_reasons"]) == {"loading": 0.5}
+    assert told["full"]["path"] == "/v1/chat/completions"
+    assert told["full"]["workload"] == "ü\n\"'"
+
+
+def test_parquet_has_types_and_null(store: Store) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    store.upsert(rows(*some_calls()), [], HERE)
+    table = parquet.read_table(io.BytesIO(exported(store, "parquet")))
+    told = {row["id"]: row for row in table.to_pylist()}
+    assert (told["served"]["prompt_tokens"], told["served"]["streamed"], told["served"]["done_s"]) == (10, False, 1.5)
+    assert told["served"]["completion_tokens"] is None
+    assert str(table.schema.field("prompt_tokens").type) == "int64"
+
+
+def test_an_empty_window_is_an_empty_file_of_its_form(store: Store) -> None:
+    assert exported(store, "jsonl") == b""
+    assert exported(store, "csv").startswith(b"id,gateway_id,")
+    store.upsert(rows(*some_calls()), [], HERE)
+    assert exported(store, "jsonl", window=Window(until=1.0)) == b""
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+@pytest.mark.parametrize("kind", list(Kind), ids=lambda kind: kind.value)
+def test_what_was_exported_comes_back_the_same_and_only_once(
+    store: Store, tmp_path: Path, form: str, kind: Kind
+) -> None:
+    lines = noted(tmp_path, a_load("open"), a_load("done", outcome="ready"), a_sample())
+    calls = some_calls()
+    if form == "csv":  # an empty text and none at all are the same there
+        calls = [dataclasses.replace(call, workload=call.workload or None) for call in calls]
+    store.upsert(rows(*calls), [], HERE, loads=lines.loads, samples=lines.samples)
+    file = exported(store, form, kind)
+    again = SqliteStore(tmp_path / "again.db")
+    again.prepare()
+    for _ in range(2):
+        for batch in import_lines(again, kind, "a file", io.BytesIO(file)):
+            assert (batch.left_out, batch.bad) == (0, [])
+    assert sorted(again.page(kind, EVER, None, 9)) == sorted(store.page(kind, EVER, None, 9))
+    assert again.checkpoints("import") == {}
+    again.close()
+
+
+def test_lines_that_are_no_records_are_told_with_their_number_and_the_others_are_taken(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "penstock.db")
+    store.prepare()
+    store.upsert(rows(*some_calls()), [], HERE)
+    good = exported(store, "jsonl").splitlines()
+    refused = json.loads(good[0]) | {"id": "refused", "done_s": None, "outcome": "completed"}
+    file = b"\n".join([good[0], b'{"id": 7}', b"", b"nonsense", json.dumps(refused).encode(), good[1]])
+    again = SqliteStore(tmp_path / "again.db")
+    again.prepare()
+    (batch,) = import_lines(again, Kind.CALLS, "a file", io.BytesIO(file))
+    assert (batch.records, batch.left_out, [bad.offset for bad in batch.bad]) == (2, 3, [2, 3])
+    assert (again.count(), again.count_poisoned()) == (2, 1)
+    store.close()
+    again.close()
