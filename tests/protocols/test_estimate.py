@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -42,14 +43,35 @@ def chat(content: object) -> int:
         (estimate(input=IDS), 5_000),
         (estimate(input=[{"role": "user", "content": TEXT}]), 5_000),
         (estimate(input=[{"role": "user", "content": [{"type": "input_image", "image_url": PICTURE}]}]), MEDIA_TOKENS),
+        (estimate(input=["word " * 4] * 20_000), 118_000),
+        (chat([{"type": "document", "source": {"type": "base64", "data": PICTURE}}]), MEDIA_TOKENS),
+        (chat([{"type": "tool_result", "content": [{"type": "image", "source": {"data": PICTURE}}]}]), MEDIA_TOKENS),
+        (estimate(system=[{"type": "text", "text": TEXT}], messages=[]), 5_000),
+        (estimate(query="which?", documents=[TEXT, {"text": TEXT}]), 10_000),
+        (estimate(content=TEXT), 5_000),
+        (estimate(input_prefix=TEXT, input_suffix=TEXT, input_extra=[{"filename": "a", "text": TEXT}]), 15_000),
     ],
 )
 def test_what_the_model_reads_is_counted_and_nothing_else(tokens: int, expected: int) -> None:
     assert expected <= tokens <= expected * 1.02 + 30
 
 
+@pytest.mark.parametrize("body", [b"--b\r\n" + b"x" * 100_000, b"RIFF" + bytes(100_000), b"\xff" * 100_000])
+def test_a_file_counts_as_one_and_not_by_its_bytes(body: bytes) -> None:
+    assert prompt_tokens(body) == prompt_tokens(memoryview(body)) == MEDIA_TOKENS
+
+
 def test_members_that_are_no_prompt_do_not_count() -> None:
     assert estimate(messages=[], metadata={"note": TEXT}, logit_bias={"1": TEXT}) == 0
+
+
+def test_a_view_of_a_large_body_is_not_copied() -> None:
+    body = json.dumps({"prompt": list(range(1_000_000))}).encode()
+    tracemalloc.start()
+    assert prompt_tokens(memoryview(body)) == 1_000_000
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 500_000
 
 
 def test_a_small_body_is_taken_by_its_size() -> None:

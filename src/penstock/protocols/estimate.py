@@ -19,8 +19,18 @@ MEDIA_TOKENS = 1_000
 SMALL_BYTES = 8_000
 """Up to here the size of the body says enough: it is the first tier of prices."""
 
-_MEDIA = frozenset({"image_url", "image", "input_image", "input_audio", "audio", "video_url", "video"})
+MAX_MEMBERS = 10_000
+"""A list of more is not looked at member by member: whatever they are, they are short."""
+
+_MEDIA = frozenset(
+    {
+        *("image_url", "image", "input_image", "input_audio", "audio", "video_url", "video"),
+        *("document", "file", "input_file"),
+    }
+)
+_STEP_BYTES = 64 * 1024
 _ABSENT = msgspec.Raw(b"")
+_JSON = (b"", b"{", b"[")
 _QUOTE, _BRACKET = ord('"'), ord("[")
 
 
@@ -35,6 +45,12 @@ class _Asked(msgspec.Struct):
     tools: msgspec.Raw = _ABSENT
     functions: msgspec.Raw = _ABSENT
     suffix: msgspec.Raw = _ABSENT
+    query: msgspec.Raw = _ABSENT  # of rerank, as documents
+    documents: msgspec.Raw = _ABSENT
+    content: msgspec.Raw = _ABSENT  # of llama.cpp's own endpoints, as the last three
+    input_prefix: msgspec.Raw = _ABSENT
+    input_suffix: msgspec.Raw = _ABSENT
+    input_extra: msgspec.Raw = _ABSENT
 
 
 class _Message(msgspec.Struct):
@@ -57,12 +73,15 @@ def prompt_tokens(body: Body) -> int:
     """About how many; of what is not as it should be, a quarter of its bytes."""
     if len(body) <= SMALL_BYTES:
         return len(body) // BYTES_PER_TOKEN
+    if bytes(body[:SMALL_BYTES]).lstrip(b" \t\r\n")[:1] not in _JSON:
+        return MEDIA_TOKENS  # a file, or a form with one in it
     try:
         asked = _asked(body)
         return (
             sum(_of_message(message) for message in _messages(asked.messages or b"[]"))
-            + sum(map(_of_content, (asked.prompt, asked.input, asked.instructions, asked.system)))
-            + sum(map(_of_text, (asked.tools, asked.functions, asked.suffix)))
+            + sum(map(_of_content, (asked.prompt, asked.input, asked.instructions, asked.system, asked.documents)))
+            + sum(map(_of_text, (asked.tools, asked.functions, asked.suffix, asked.query, asked.content)))
+            + sum(map(_of_text, (asked.input_prefix, asked.input_suffix, asked.input_extra)))
         )
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return len(body) // BYTES_PER_TOKEN
@@ -78,8 +97,9 @@ def _of_content(raw: msgspec.Raw) -> int:
     if not text.nbytes or text[0] != _BRACKET:
         return _of_text(raw)
     if _holds_numbers(text):
-        return bytes(text).count(b",") + 1
-    return sum(map(_of_member, _members(raw)))
+        return sum(bytes(text[at : at + _STEP_BYTES]).count(b",") for at in range(0, text.nbytes, _STEP_BYTES)) + 1
+    members = _members(raw)
+    return _of_text(raw) if len(members) > MAX_MEMBERS else sum(map(_of_member, members))
 
 
 def _of_member(raw: msgspec.Raw) -> int:
