@@ -117,7 +117,8 @@ def _policy(settings: Settings) -> Policy:
     return Policy(
         patience_s=(classes[0].patience_s, classes[1].patience_s, classes[2].patience_s),
         weight=(classes[0].weight, classes[1].weight, classes[2].weight),
-        call_limit_s=settings.limits.call,
+        call_limit_s=max([settings.limits.call, *(model.limits.call for model in settings.models.values())]),
+        cancel_loads=settings.cancel_orphan_loads,
         prompt_tiers=settings.prompt_tiers,
         prompt_beyond=settings.prompt_beyond,
     )

@@ -16,6 +16,7 @@ from penstock.protocols.dialect import Dialect, Meter
 from penstock.protocols.inflating import InflatingMeter
 from penstock.protocols.metering import BlindMeter
 from penstock.runtime.call import Call
+from penstock.runtime.cors import cors, is_cors
 from penstock.runtime.told import figures_comment, identity_lines, reply_lines
 from penstock.wire.exchange import Client
 from penstock.wire.headers import upgraded_head
@@ -30,6 +31,8 @@ EVENT_STREAM: Headers = [
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 ]
+PLAIN = (b"", b"identity")
+PAGES = (b"text/html", b"application/xhtml", b"image/svg")
 SANDBOX = (b"content-security-policy", b"sandbox allow-scripts allow-forms")
 """A page that an engine serves must not act for whoever looks at it: DNS name and port are the gateway's."""
 
@@ -119,23 +122,26 @@ class Answer:
             elif len(name) == 16 and name.lower() == b"content-encoding":
                 content_encoding = value
         record.response_content_type = content_type.decode("latin-1") or None
-        is_plain = content_encoding in (b"", b"identity")
         self.meter = self._dialect.meter(self._facts, content_type)
-        if not is_plain:
-            inflate = inflate_for(content_encoding)
-            self.meter = BlindMeter() if inflate is None else InflatingMeter(self.meter, inflate)
-        is_event_stream = content_type.startswith(b"text/event-stream")
+        if content_encoding not in PLAIN:
+            self.meter = _inside(self.meter, content_encoding)
         if self.is_committed:
-            self._keep_promise(status, is_event_stream=is_event_stream and is_plain)
-            return
-        self._is_event_stream = is_event_stream
-        if is_event_stream:
+            is_stream = content_type.startswith(b"text/event-stream") and content_encoding in PLAIN
+            self._keep_promise(status, is_event_stream=is_stream)
+        else:
+            self._begin_reply(status, headers, length, content_type)
+
+    def _begin_reply(self, status: int, headers: Headers, length: bytes | None, content_type: bytes) -> None:
+        self._is_event_stream = content_type.startswith(b"text/event-stream")
+        if self._is_event_stream:
             headers = [*_without(headers, b"x-accel-buffering"), UNBUFFERED]
             if self._facts.hides_usage_chunk and length is not None:
                 headers, length = _without(headers, b"content-length"), None
-        elif content_type.startswith((b"text/html", b"application/xhtml", b"image/svg")) and not self.trusts_pages:
+        elif content_type.startswith(PAGES) and not self.trusts_pages:
             headers = [*headers, SANDBOX]
-        self.client.start_reply(status, headers, reply_lines(call), length)
+        if self._call.caller.origin is not None:
+            headers = [*(header for header in headers if not is_cors(header[0])), *cors(self._call.caller)]
+        self.client.start_reply(status, headers, reply_lines(self._call), length)
 
     def on_upgrade(self, headers: Headers) -> None:
         call, record = self._call, self._call.record
@@ -213,6 +219,12 @@ class Answer:
         reason = self.meter.failure or said[:500] or "it gave no reason"
         error = errors.EngineRefused(model=record.model, status=status, reason=reason)
         self.client.send(self._dialect.stream_failure(error, self._call.request_id))
+
+
+def _inside(meter: Meter, content_encoding: bytes) -> Meter:
+    """What watches a compressed answer."""
+    inflate = inflate_for(content_encoding)
+    return BlindMeter() if inflate is None else InflatingMeter(meter, inflate)
 
 
 def _without(headers: Headers, name: bytes) -> Headers:

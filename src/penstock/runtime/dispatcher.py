@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from penstock.core.actions import Action, Admit, Cancel, Refuse, Start, Stop, Wa
 from penstock.core.admission import PoolState
 from penstock.core.commands import Command
 from penstock.core.model import Replica, Ticket
+from penstock.core.plan import KeyTerms
 from penstock.core.scheduler import Scheduler, Wait
 from penstock.errors import GatewayError, ShuttingDown
 from penstock.runtime.waiting import WaitClock
@@ -111,6 +112,10 @@ class Dispatcher:
         plan = self._scheduler.plan
         models = tuple(replace(model, slots=slots) if model.name == replica_id else model for model in plan.models)
         self._decided(self._scheduler.configure(replace(plan, models=models), self._clock()))
+
+    def key_terms(self, terms: Mapping[str, KeyTerms]) -> None:
+        """Keys were added, changed or revoked."""
+        self._decided(self._scheduler.configure(replace(self._scheduler.plan, keys=terms), self._clock()))
 
     # For samplers.
 

@@ -91,7 +91,6 @@ class Gateway:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self._state = StateDir(options.state_dir)
-        self.keyring = Keyring(settings.keys, options.state_dir, self._state.gateway_id)
         self._journal = Journal(options.state_dir, boot_id=self.boot_id, fsync_every_s=settings.journal_fsync)
         self.bookkeeping = bookkeeping.Bookkeeping(
             bookkeeping.command(
@@ -111,10 +110,14 @@ class Gateway:
         self._launcher = ProcessLauncher()
         self._tasks = asyncio.TaskGroup()
         self.engines = self._make_engines()
-        scheduler = Scheduler(
-            plan(settings, host_memory_bytes=options.host_memory_bytes, footprints=options.footprints)
+        self.keyring = Keyring(settings.keys, options.state_dir, self._state.gateway_id)
+        first_plan = plan(
+            settings,
+            host_memory_bytes=options.host_memory_bytes,
+            footprints=options.footprints,
+            keys=self.keyring.terms(),
         )
-        self.dispatcher = Dispatcher(scheduler, dict(self.engines), time.monotonic)
+        self.dispatcher = Dispatcher(Scheduler(first_plan), dict(self.engines), time.monotonic)
         for engine in self.engines.values():
             engine.reports = self.dispatcher
         is_local = all(address.is_loopback for address in options.addresses)
@@ -275,10 +278,14 @@ class Gateway:
             for address, count in self.keyring.flood.due(now_s):
                 self.recorder.turned_away(address, count)
             if self.keyring.has_changed():
-                self._tasks.create_task(self.keyring.read_again())
+                self._tasks.create_task(self._read_keys())
             self._journal.flush()  # a disk that refused may take again
             if self.context.active:
                 self.feed.changed()
+
+    async def _read_keys(self) -> None:
+        await self.keyring.read_again()
+        self.dispatcher.key_terms(self.keyring.terms())
 
     # Asked by others.
 

@@ -21,6 +21,7 @@ from penstock.config.schema import ModelSettings
 from penstock.core.flood import Flood
 from penstock.core.key import Key
 from penstock.core.message import Head, Headers
+from penstock.core.plan import KeyTerms
 from penstock.core.quota import Charge, Tally, fullest
 from penstock.core.record import CallRecord
 from penstock.errors import (
@@ -158,6 +159,10 @@ class Keyring:
     @property
     def keys(self) -> tuple[Key, ...]:
         return tuple(self._by_digest.values())
+
+    def terms(self) -> dict[str, KeyTerms]:
+        """How each key is served, by its name."""
+        return {key.name: KeyTerms(key.weight, key.max_concurrent) for key in self.keys}
 
     def configure(self, settings: Mapping[str, KeySettings]) -> None:
         """The configuration was read again. What was used stays used."""

@@ -20,6 +20,7 @@ from penstock.protocols.endpoints import Endpoint, ModelIn
 from penstock.runtime.answer import Answer, Nobody
 from penstock.runtime.call import Call, CallContext
 from penstock.runtime.catalog import BEHIND, Target
+from penstock.runtime.cors import cors
 from penstock.runtime.errand import Errand
 from penstock.runtime.judging import refused_by_head
 from penstock.runtime.outgoing import edited, request_to
@@ -42,6 +43,7 @@ class Relay:
         "_answer",
         "_client",
         "_context",
+        "_early",
         "_endpoint",
         "_errand",
         "_facts",
@@ -73,6 +75,7 @@ class Relay:
         self._client = client
         self._head = head
         self._endpoint = endpoint
+        self._early = b""  # of a websocket, before its engine has agreed
         self._reading: asyncio.Task[None] | None = None
         self._tried: set[str] = set()  # models of a selector that have failed this call
         self.call = Call(context, head, endpoint.dialect.name, key)
@@ -131,6 +134,10 @@ class Relay:
             self._begin_waiting()
 
     def receive_more(self, data: bytes) -> None:
+        if not self._answer.is_tunnel:
+            self._early += data
+            self._client.pause_reading()  # until the engine has agreed
+            return
         self._answer.heard_s = self._context.clock()
         self.call.record.request_bytes = (self.call.record.request_bytes or 0) + len(data)
         self._errand.send_raw(data)
@@ -241,6 +248,9 @@ class Relay:
     def upgraded(self) -> None:
         self.call.leave()  # a websocket takes no slot
         self._context.tunnels[self.call.record.id] = self
+        if self._early:
+            self._client.resume_reading()
+            self.receive_more(self._early)
 
     def answered(self) -> None:
         self._errand.over()
@@ -317,6 +327,8 @@ class Relay:
             return
         reply = self._endpoint.dialect.refusal(error, self.call.request_id)
         reply.headers += identity(self.call)
+        if self.call.caller.origin is not None and not isinstance(error, errors.ForeignOrigin):
+            reply.headers += cors(self.call.caller)
         if isinstance(error, Unauthorized):
             reply.headers.append(CHALLENGE)
         self._client.reply(reply)

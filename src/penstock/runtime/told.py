@@ -18,7 +18,9 @@ def identity_lines(call: Call) -> bytes:
 
 
 def reply_lines(call: Call) -> bytes:
-    """The same and what the wait was."""
+    """The same and what the wait was, if it was for a model."""
+    if not call.model:
+        return identity_lines(call)
     figures = "".join(f"x-penstock-{name}: {value}\r\n" for name, value in _figures(call))
     return identity_lines(call) + figures.encode("ascii")
 

@@ -21,12 +21,15 @@ from penstock.errors import BadRequest, GatewayError
 from penstock.runtime.gateway import Gateway
 from penstock.web.compat.overlaat import Overlaat
 from penstock.web.control import Control
+from penstock.web.cors import Cors
 from penstock.web.door import App, Door, error_body
 from penstock.web.keys import KeyRoutes
 from penstock.web.listing import Listing
 from penstock.web.live import LiveRoutes
 from penstock.web.profiles import Profiles
 from penstock.web.session import SessionRoutes
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 UI = Path(str(files("penstock.web") / "ui"))
 
@@ -43,13 +46,14 @@ def create_app(gateway: Gateway) -> App:
     app.add_exception_handler(GatewayError, _say_refusal)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _say_invalid)  # type: ignore[arg-type]
     context = gateway.context
-    return Door(
+    door = Door(
         app,
         gateway.keyring,
         checks_host=context.checks_host,
         allowed_origins=context.allowed_origins,
         trusted_proxies=context.trusted_proxies,
     )
+    return Cors(door, context.allowed_origins)
 
 
 def _add_what_clients_ask(app: FastAPI, gateway: Gateway) -> None:
@@ -106,6 +110,7 @@ def _add_page(app: FastAPI, gateway: Gateway) -> None:
     app.get("/api/v1/session")(session.show)
     app.post("/api/v1/session")(session.open)
     app.delete("/api/v1/session")(session.close)
+    app.api_route("/upstream/{model:path}", methods=METHODS, include_in_schema=False)(_to_engine)
     app.get("/", include_in_schema=False)(_page)
     app.get("/ui", include_in_schema=False)(_to_page)
     app.get("/ui/", include_in_schema=False)(_to_page)
@@ -123,6 +128,13 @@ class PageFiles(StaticFiles):
 
 async def _page() -> FileResponse:
     return FileResponse(UI / "index.html", headers={"cache-control": "no-cache"})
+
+
+async def _to_engine(request: Request) -> RedirectResponse:
+    """A model's name alone, below `/upstream`: its engine's pages are relative to the slash behind it."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    path = request.scope["raw_path"].decode("latin-1") if "raw_path" in request.scope else request.url.path
+    return RedirectResponse(f"{path}/{query}", 301 if request.method in ("GET", "HEAD") else 308)
 
 
 async def _to_page() -> RedirectResponse:
