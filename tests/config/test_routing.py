@@ -253,3 +253,9 @@ def test_a_file_may_have_nothing_but_peers(tmp_path: Path, form: str) -> None:
     file.write_text(form)
     loaded = load(file, environ={})
     assert (list(loaded.settings.models), loaded.warnings) == (["p/m"], ())
+
+
+def test_the_example_on_the_page_about_names_can_be_served() -> None:
+    example = Path("docs/names.md").read_text("utf-8").partition("```yaml\n")[2].partition("```")[0]
+    loaded = read(example, {"OFFICE_KEY": "sk"})
+    assert (list(loaded.settings.models), loaded.warnings) == (["qwen", "gemma", "office/big"], ())

@@ -87,7 +87,7 @@ async def test_what_is_no_profile_changes_nothing(program: Program, route: str) 
     await put(program, {"name": "night"}, route)
     unknown = await put(program, {"name": "noon"}, route)
     assert (unknown.status, error_of(unknown)["code"]) == (404, "profile_not_found")
-    for body in (b"{", b"[]", b"", b"{}", b'{"name": 1}', b'"day"'):
+    for body in (b"{", b"[]", b"", b"{}", b'{"name": 1}', b'{"nam": null}', b'"day"'):
         malformed = await put(program, body, route)
         assert (malformed.status, error_of(malformed)["code"]) == (400, "invalid_request")
     assert (await program.get(route)).json()["active"] == "night"

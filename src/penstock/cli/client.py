@@ -30,8 +30,15 @@ class GatewayClient:
 
     def post(self, path: str, body: dict[str, object]) -> Any:
         """The JSON that a command is answered with. Raises NotReachable, Refused."""
-        headers = {"Content-Type": "application/json"}
-        return self._ask(urllib.request.Request(self._url + path, json.dumps(body).encode("utf-8"), headers))
+        return self._send("POST", path, body)
+
+    def put(self, path: str, body: dict[str, object]) -> Any:
+        """As `post`, for what is set rather than done."""
+        return self._send("PUT", path, body)
+
+    def _send(self, method: str, path: str, body: dict[str, object]) -> Any:
+        content, headers = json.dumps(body).encode("utf-8"), {"Content-Type": "application/json"}
+        return self._ask(urllib.request.Request(self._url + path, content, headers, method=method))
 
     def _ask(self, request: urllib.request.Request) -> Any:
         if self._key:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,8 +12,8 @@ from urllib.parse import quote
 import typer
 
 from penstock import __version__
-from penstock.cli.records import StoreUrl, export, store_app
 from penstock.cli import keys
+from penstock.cli.records import StoreUrl, export, store_app
 
 if TYPE_CHECKING:
     from penstock.cli.client import GatewayClient
@@ -46,6 +45,13 @@ class Class(enum.StrEnum):
     HIGH = "high"
     NORMAL = "normal"
     LOW = "low"
+
+
+class Action(enum.StrEnum):
+    """What to do with profiles, beside listing them."""
+
+    USE = "use"
+    NONE = "none"
 
 
 @app.command()
@@ -193,6 +199,25 @@ def resume(
 
 
 @app.command()
+def profiles(
+    action: Annotated[Action | None, typer.Argument(help="Left out: they are listed.")] = None,
+    name: Annotated[str | None, typer.Argument(help="The profile to use.")] = None,
+    url: Url = URL,
+    key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """List the profiles, or activate one: what names mean from now on."""
+    from penstock.cli import profiles as command
+
+    if (action is Action.USE) is not (name is not None):
+        raise typer.BadParameter("it is `use NAME`, `none`, or nothing to list them")
+    if action is None:
+        command.show(url, key, as_json=as_json)
+    else:
+        command.activate(name, url, key, as_json=as_json)
+
+
+@app.command()
 def simulate(
     scenarios: Annotated[
         list[str] | None, typer.Argument(help="Scenario files, or names of shipped ones; none = all shipped ones.")
@@ -240,16 +265,9 @@ def _post(url: str, key: str | None, path: str, body: dict[str, object], *, as_j
 
 
 def _ask(url: str, key: str | None, ask: Callable[[GatewayClient], Any]) -> Any:
-    from penstock.cli.client import NOT_REACHABLE, GatewayClient, NotReachable, Refused
+    from penstock.cli.asking import asked
 
-    try:
-        return ask(GatewayClient(url, key))
-    except NotReachable as exc:
-        print(f"penstock: {exc}", file=sys.stderr)
-        raise typer.Exit(NOT_REACHABLE) from exc
-    except Refused as exc:
-        print(f"penstock: {exc}", file=sys.stderr)
-        raise typer.Exit(1) from exc
+    return asked(url, key, ask)
 
 
 app.command()(export)

@@ -16,7 +16,7 @@ log = logging.getLogger("penstock.profiles")
 class Active(BaseModel):
     """The body that switches: the name of a profile, or null for none."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     name: str | None
 
