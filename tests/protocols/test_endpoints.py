@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from penstock.protocols.endpoints import BY_PATH, TABLE, Endpoint
+from penstock.protocols.endpoints import BY_PATH, TABLE, Capture, Endpoint, ModelIn
+from penstock.protocols.media import MediaDialect
+from penstock.protocols.reference import markdown
 
 
 @pytest.mark.parametrize("endpoint", TABLE, ids=lambda endpoint: endpoint.path.decode())
@@ -42,4 +46,79 @@ def test_an_engine_is_asked_by_the_path_that_it_knows(path: bytes, asked: bytes)
 
 @pytest.mark.parametrize("path", [b"", b"/", b"/v1", b"/v1/", b"//v1/chat/completions", b"/v1/chat/completions//"])
 def test_a_path_that_is_in_no_row_is_nobodys(path: bytes) -> None:
+    assert path not in BY_PATH
+
+
+def test_the_published_page_is_the_generated_one() -> None:
+    assert Path("docs/endpoints.md").read_text("utf-8") == markdown()
+    assert all(f"| `{endpoint.path.decode()}` |" in markdown() for endpoint in TABLE)
+
+
+@pytest.mark.parametrize(
+    ("path", "methods", "model_in", "asked"),
+    [
+        ("/v1/audio/speech", "POST", ModelIn.JSON, ""),
+        ("/v1/audio/transcriptions", "POST", ModelIn.FORM, ""),
+        ("/v1/audio/translations", "POST", ModelIn.FORM, ""),
+        ("/v1/audio/voices", "GET POST", ModelIn.JSON, ""),
+        ("/v1/images/generations", "POST", ModelIn.JSON, ""),
+        ("/v1/images/edits", "POST", ModelIn.FORM, ""),
+        ("/v1/images/variations", "POST", ModelIn.FORM, ""),
+        ("/sdapi/v1/txt2img", "POST", ModelIn.JSON, ""),
+        ("/sdapi/v1/img2img", "POST", ModelIn.JSON, ""),
+        ("/sdapi/v1/loras", "GET", ModelIn.QUERY, ""),
+        ("/audioapi/v1/tasks/run", "POST", ModelIn.JSON, "/v1/tasks/run"),
+        ("/props", "GET POST", ModelIn.JSON, ""),
+    ],
+)
+def test_an_endpoint_is_asked_as_its_clients_ask(path: str, methods: str, model_in: ModelIn, asked: str) -> None:
+    endpoint = BY_PATH[path.encode()]
+    assert endpoint.methods == tuple(methods.encode().split())
+    assert (endpoint.model_in, endpoint.engine_path) == (model_in, asked.encode())
+    assert endpoint.admin_methods == ((b"POST",) if path == "/props" else ())
+    assert isinstance(endpoint.dialect, MediaDialect)
+
+
+@pytest.mark.parametrize(
+    ("path", "capture"),
+    [
+        # At least as careful as llama-swap, which keeps no sounds and no pictures.
+        (b"/v1/audio/speech", Capture.REQUEST),
+        (b"/v1/images/generations", Capture.REQUEST),
+        (b"/sdapi/v1/txt2img", Capture.REQUEST),
+        (b"/v1/audio/voices", Capture.ANSWER),
+        (b"/v1/audio/transcriptions", Capture.ANSWER),
+        (b"/v1/audio/translations", Capture.ANSWER),
+        (b"/v1/images/edits", Capture.HEADS),
+        (b"/v1/images/variations", Capture.HEADS),
+        (b"/sdapi/v1/img2img", Capture.HEADS),
+        (b"/audioapi/v1/tasks/run", Capture.HEADS),
+        (b"/v1/chat/completions", Capture.BODIES),
+    ],
+)
+def test_no_media_are_captured(path: bytes, capture: Capture) -> None:
+    assert BY_PATH[path].capture is capture
+    assert capture.keeps_request is (capture in (Capture.BODIES, Capture.REQUEST))
+    assert capture.keeps_answer is (capture in (Capture.BODIES, Capture.ANSWER))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/V1/chat/completions",
+        b"/v1/chat%2Fcompletions",
+        b"/v1/chat/completions?",
+        b"/v1//audio/speech",
+        b"/v2/audio/speech",
+        b"/v/audio/speech",
+        b"/v1/sdapi/v1/loras",
+        b"/sdapi/loras",
+        b"/audioapi/v1/tasks",
+        b"/v1/props",
+        b"/slots",
+        b"/lora-adapters",
+        b"/sleep",
+    ],
+)
+def test_a_path_that_is_spelled_otherwise_is_no_call(path: bytes) -> None:
     assert path not in BY_PATH
