@@ -113,7 +113,8 @@ class Queue:
 
     def weight(self, weights: Sequence[float]) -> float:
         """What its work counts in sum. weights: of a call, by class."""
-        return sum([calls * weight for calls, weight in zip(self.counts, weights, strict=True)])
+        high, normal, low = self.counts
+        return high * weights[0] + normal * weights[1] + low * weights[2]
 
     def backlog_s(self) -> float:
         """How long all that waits would take with every slot busy."""

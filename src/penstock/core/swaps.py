@@ -16,9 +16,11 @@ longer while its work exceeds its load time. So two busy models cannot spend the
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from penstock.core.explain import Obstacle, WaitReason
+from penstock.core.hold import hold_end_s
 from penstock.core.lines import Entry, Room
 from penstock.core.model import HOLDS_MEMORY, Phase, Replica
 from penstock.core.plan import EPSILON, Plan
@@ -26,10 +28,10 @@ from penstock.core.residency import cheapest_victims, enough_victims
 from penstock.core.space import Space
 
 _HOLDS_MEMORY = tuple(HOLDS_MEMORY)  # quicker to look through than to hash for
+_IN_USE = (Phase.READY, Phase.DRAINING)
 COMING = (Phase.STARTING, Phase.WAKING)
 _IN_BETWEEN = (*COMING, Phase.STOPPING)
-_LEAST_HOLD_S = 0.1
-"""Without it a model could be swapped out in the instant it became ready, before it served anybody."""
+_NO_PLACE = Obstacle(WaitReason.LOADING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +90,20 @@ class Swaps:
         """Loads to work towards now, the most urgent first."""
         self._goals, self.obstacles, self.wake_s, self._now_s = [], {}, math.inf, now_s
         wanted = self._wanted()
-        self._room.urgent &= {name for name, replica in self._replicas.items() if replica.phase in COMING}
+        if self._room.urgent:
+            self._room.urgent &= {name for name, replica in self._replicas.items() if replica.phase in COMING}
         self._promised &= wanted.keys()
         self._short_s = {name: since_s for name, since_s in self._short_s.items() if name in wanted}
         if not wanted:
             return []
         self._resident = self.resident()
         self._demands.clear()
-        self._future = frozenset(
-            name for name in self._resident - self.wishes.unloads if self._replicas[name].phase is not Phase.STOPPING
-        )
+        phases = {name: self._replicas[name].phase for name in self._resident}
+        self._future = self._resident - self.wishes.unloads
+        self._future -= {name for name, phase in phases.items() if phase is Phase.STOPPING}
         self._pinned = frozenset(self.wishes.pinned)
         self._movable = self._future - self._pinned
-        loading = sum(replica.phase in COMING for replica in self._replicas.values())
+        loading = sum([phase in COMING for phase in phases.values()])
         self._places = self.plan.policy.parallel_loads - loading
         self._is_loading = loading > 0
         ranked = sorted(wanted, key=lambda name: (name not in self._promised, wanted[name], name))
@@ -168,20 +171,20 @@ class Swaps:
 
     def _load_because_due(self, name: str) -> None:
         if self._places <= 0:
-            self.obstacles[name] = Obstacle(WaitReason.LOADING)
+            self.obstacles[name] = _NO_PLACE
         elif not self._has_room(name, self._movable):
             if self._admits(name, self._pinned - {name}):
                 self.obstacles[name] = Obstacle(WaitReason.AGED_IN, self._goals[0].target if self._goals else None)
             else:
                 self._await_memory(name)
-        elif (victims := self._victims(name)) is not None:
+        elif (victims := self._victims(name, holds := self._holds(name))) is not None:
             self._claim(name, victims)
             self._room.urgent.add(name)
         else:
-            soonest = sorted(self._movable, key=lambda victim: (self._hold_end_s(victim, name), victim))
+            soonest = sorted(holds, key=lambda victim: (holds[victim], victim))
             later = enough_victims(soonest, lambda gone: self._has_room(name, gone)) or frozenset()
             self._claim(name, frozenset(), later)
-            self._await_hold(name, later)
+            self._await_hold(name, {victim: holds[victim] for victim in later})
 
     def _await_memory(self, name: str) -> None:
         """Others hold its memory, as far as readings tell; they may be wrong, so that is believed for a while only."""
@@ -204,9 +207,10 @@ class Swaps:
         # way waits for two loads to come back. Measured: 26 % of the mean around a model that fills the memory.
         if self._is_loading or self._goals or not self._has_room(name, self._movable):
             return
-        victims = self._victims(name, below=self.density(name))
+        holds = self._holds(name)
+        victims = self._victims(name, holds, below=self.density(name))
         if victims is None:
-            self._await_hold(name, self._future)
+            self._await_hold(name, holds)
         elif self._could_start(name, victims):
             self._claim(name, victims)
 
@@ -232,12 +236,13 @@ class Swaps:
         is_believed = since_s + self.plan.policy.memory_wait_s > self._now_s + EPSILON
         return self.space.admits(target, others, is_believed=is_believed)
 
-    def _victims(self, target: str, *, below: float = math.inf) -> frozenset[str] | None:
+    def _victims(self, target: str, holds: Mapping[str, float], *, below: float = math.inf) -> frozenset[str] | None:
         """The least regretted that may leave now and whose departure makes room; None: nobody's does."""
         if self._has_room(target, frozenset()):
             return frozenset()
-        able = frozenset(name for name in self._movable if self._may_leave(name, target) and self.density(name) < below)
-        if not self._has_room(target, able):
+        latest_s = self._now_s + EPSILON
+        able = frozenset([name for name, end_s in holds.items() if end_s <= latest_s and self.density(name) < below])
+        if not able or not self._has_room(target, able):
             return None
         costs = {name: self._cost(name, target) for name in able}
         ranked = sorted(able, key=lambda name: (costs[name], self.loaded_s.get(name, 0.0), name))
@@ -248,28 +253,20 @@ class Swaps:
         regret, least = (sum([costs[name] for name in names]) for names in (own, best))
         return own if regret <= least + EPSILON else best
 
-    def _may_leave(self, name: str, target: str) -> bool:
-        is_there = self._replicas[name].phase in (Phase.READY, Phase.DRAINING)
-        return is_there and self._hold_end_s(name, target) <= self._now_s + EPSILON
+    def _holds(self, target: str) -> dict[str, float]:
+        """Until when each of the movable keeps its place against the target; inf = it is not even there yet."""
+        queues, policy = self._room.queues, self.plan.policy
+        load_s, best_class = queues[target].load_s, queues[target].best_class()
+        return {
+            name: hold_end_s(policy, queues[name], self.loaded_s.get(name, -math.inf), load_s, best_class)
+            if self._replicas[name].phase in _IN_USE
+            else math.inf
+            for name in self._movable
+        }
 
-    def _hold_end_s(self, name: str, target: str) -> float:
-        """Until when it may not be asked to leave for the target."""
-        policy, queue, other = self.plan.policy, self._room.queues[name], self._room.queues[target]
-        loaded_s = self.loaded_s.get(name, -math.inf)
-        least_s = loaded_s + queue.model.min_resident_s
-        if not queue.at_hand:
-            return least_s
-        if other.best_class() < queue.best_class():
-            times = policy.hold_high
-        else:
-            times = policy.hold * (policy.hold_stretch if queue.backlog_s() > queue.load_s else 1.0)
-        return max(loaded_s + max(times * (queue.load_s + other.load_s), _LEAST_HOLD_S), least_s)
-
-    def _await_hold(self, target: str, residents: frozenset[str]) -> None:
+    def _await_hold(self, target: str, holds: Mapping[str, float]) -> None:
         """Look again when the next hold ends."""
-        ends = [
-            (end_s, name) for name in residents if (end_s := self._hold_end_s(name, target)) > self._now_s + EPSILON
-        ]
+        ends = [(end_s, name) for name, end_s in holds.items() if self._now_s + EPSILON < end_s < math.inf]
         if ends:
             end_s, name = min(ends)
             self.wake_s = min(self.wake_s, end_s)
