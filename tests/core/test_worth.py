@@ -90,7 +90,8 @@ def test_what_runs_on_the_victim_will_have_left_the_pool() -> None:
         (2, 1, NORMAL, 10.0 + 4 * 20.0),  # work of exactly a load time
         (3, 1, NORMAL, 10.0 + 3 * 4 * 20.0),  # more than that: three times as long
         (3, 2, NORMAL, 10.0 + 4 * 20.0),  # but done two at a time
-        (3, 1, LOW, 10.0 + 1 * 20.0),  # against a better class
+        (2, 1, LOW, 10.0 + 1 * 20.0),  # against a better class
+        (3, 1, LOW, 10.0 + 3 * 1 * 20.0),  # the same, and three times as long
     ],
 )
 def test_a_hold_depends_on_the_work_that_waits_and_on_its_class(

@@ -1,6 +1,8 @@
 """How long a model keeps its place: its *hold*, some swap round trips from the moment it was loaded.
 
-Two models that both have work would otherwise spend their time on loads. Nobody waits for it: no hold.
+Two models that both have work would otherwise spend their time on loads. Nobody waits for it: no hold. It is
+shorter against a better class than waits for the model itself, and longer while its waiting work exceeds its
+load time, unless the other class is two better.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ def hold_end_s(policy: Policy, queue: Queue, loaded_s: float, load_s: float, bes
     least_s = loaded_s + queue.model.min_resident_s
     if not queue.at_hand:
         return least_s
-    if best_class < queue.best_class():
-        times = policy.hold_high
-    else:
-        times = policy.hold * (policy.hold_stretch if queue.backlog_s() > queue.load_s else 1.0)
+    better_by = queue.best_class() - best_class
+    times = policy.hold_high if better_by > 0 else policy.hold
+    if better_by <= 1 and queue.backlog_s() > queue.load_s:
+        times *= policy.hold_stretch  # every load for others would put it further behind
     return max(loaded_s + max(times * (queue.load_s + load_s), LEAST_HOLD_S), least_s)

@@ -17,7 +17,9 @@ class Policy:
     weight: tuple[float, float, float] = (16.0, 4.0, 1.0)  # what a second of waiting is worth
     hold: float = 4.0  # a model with waiters keeps its place so many swap round trips long
     hold_high: float = 1.0  # the same against a better class than waits for itself
-    hold_stretch: float = 3.0  # the hold is so many times longer while the model's work exceeds its load time
+    hold_stretch: float = (
+        3.0  # both so much longer while the model's work exceeds its load time; not if two classes better
+    )
     grace_s: float = 5.0  # so long a budget-blocked request lets later ones pass before its share is reserved
     prompt_tiers: tuple[tuple[int, float], ...] = ((2000, 1.0), (8000, 2.0))  # up to so many tokens: cost times this
     prompt_beyond: float = 4.0  # cost times this above the last tier

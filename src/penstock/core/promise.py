@@ -50,5 +50,5 @@ class Promise:
 
 def turn_s(policy: Policy, longest_load_s: float, longest_resident_s: float) -> float:
     """The longest that one line can keep the next waiting: a load, a hold of a round trip, a call."""
-    hold_s = 2 * longest_load_s * max(policy.hold * max(1.0, policy.hold_stretch), policy.hold_high)
+    hold_s = 2 * longest_load_s * max(policy.hold, policy.hold_high) * max(1.0, policy.hold_stretch)
     return longest_load_s + max(hold_s, longest_resident_s) + policy.call_limit_s + policy.grace_s
