@@ -8,7 +8,6 @@ import json
 import os
 import shlex
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -20,7 +19,7 @@ from typing import Any, Self
 
 from penstock.core.record import CallRecord
 from tests.e2e.leftovers import ends_until, marked
-from tests.e2e.store import as_record, ask_store
+from tests.e2e.store import Books, PostgresBooks, SqliteBooks
 from tests.fakes import Answer, engine_argv, exchange, get
 
 PENSTOCK = str(Path(sys.executable).with_name("penstock"))
@@ -52,12 +51,15 @@ def _environment(home: Path, added: dict[str, str]) -> dict[str, str]:
 class Program:
     """`penstock serve`, listening when the constructor returns. One folder: configuration, home, state, log.
 
-    config: the text of its file; None = it finds what there is. Starting again in the same folder is a restart.
+    config: the text of its file; None = it finds what there is. `DATABASE_URL=` among the variables of the
+    environment makes PostgreSQL its store. Starting again in the same folder is a restart.
     """
 
     def __init__(self, folder: Path, config: str | None, *flags: str, **environ: str) -> None:
         self.folder = folder
         self._mark = uuid.uuid4().hex
+        url = environ.get("DATABASE_URL")
+        self.books: Books = SqliteBooks(self.state_dir / "penstock.db") if url is None else PostgresBooks(url)
         argv = [PENSTOCK, "serve", "--listen", "127.0.0.1:0", *flags]
         if config is not None:
             (folder / "config.yaml").write_text(config)
@@ -230,7 +232,7 @@ class Program:
 
     def records(self) -> dict[str, CallRecord]:
         """All that the store holds by now, by id."""
-        return {row["id"]: as_record(row) for row in self._query("SELECT * FROM calls")}
+        return self.books.records()
 
     async def record(self, of: Answer | str) -> CallRecord:
         """The closed record of a call, as soon as the store has it."""
@@ -239,11 +241,9 @@ class Program:
 
     async def closed_records(self, ids: set[str]) -> list[CallRecord]:
         """The records of these calls, as soon as the store has all of them closed; in the order of their arrival."""
-        count = "SELECT count(*) FROM calls WHERE outcome IS NOT NULL AND id IN (SELECT value FROM json_each(?))"
 
         async def are_there() -> bool:
-            rows = self._query(count, json.dumps(sorted(ids)))
-            return bool(rows) and rows[0][0] == len(ids)
+            return self.books.count_closed(ids) == len(ids)
 
         await until(are_there)
         found = self.records()
@@ -251,12 +251,9 @@ class Program:
 
     async def until_no_record_is_open(self) -> None:
         async def is_none() -> bool:
-            return [row[0] for row in self._query("SELECT count(*) FROM calls WHERE outcome IS NULL")] == [0]
+            return self.books.count_open() == 0
 
         await until(is_none)
-
-    def _query(self, question: str, *values: str) -> list[sqlite3.Row]:
-        return ask_store(self.state_dir / "penstock.db", question, *values)
 
 
 async def release(engine_port: int) -> None:

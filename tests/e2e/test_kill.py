@@ -11,6 +11,7 @@ import pytest
 from penstock.core.record import CallRecord
 from tests.e2e.program import CHAT, Program, chat_body, engine_cmd, header, id_of
 from tests.fakes import Answer, in_loop
+from tests.store.postgres_server import Server
 
 CONFIG = f"""
 penstock: 1
@@ -69,10 +70,10 @@ async def client(program: Program, name: str, told: Told) -> None:
         number += 1
 
 
-async def one_life(folder: Path, life: int) -> Told:
+async def one_life(folder: Path, life: int, environ: dict[str, str]) -> Told:
     """Start, load, kill; what the clients were told."""
     told = Told()
-    with Program(folder, CONFIG) as program:
+    with Program(folder, CONFIG, **environ) as program:
         waiters = [
             asyncio.create_task(one_call(program, f"{life}-waiter-{n}", chat_body("loads"), told))
             for n in range(WAITERS)
@@ -102,11 +103,11 @@ def assert_true(records: dict[str, CallRecord], told: Told) -> None:
     assert sum(record.outcome == "interrupted" for record in records.values()) >= WAITERS
 
 
-async def kill_and_look(folder: Path, lives: int) -> None:
+async def kill_and_look(folder: Path, lives: int, **environ: str) -> None:
     told_before: set[str] = set()  # earlier boots
     for life in range(lives):
-        told = await one_life(folder, life)
-        with Program(folder, CONFIG) as after:
+        told = await one_life(folder, life, environ)
+        with Program(folder, CONFIG, **environ) as after:
             await after.closed_records(set(told.ids.values()))
             await after.until_no_record_is_open()
             mine = [record for record in after.records().values() if record.boot_id not in told_before]
@@ -118,13 +119,16 @@ async def kill_and_look(folder: Path, lives: int) -> None:
             after.wait_until_none_is_left()
 
 
-@in_loop
-async def test_two_lives_that_end_by_sigkill(tmp_path: Path) -> None:
-    await kill_and_look(tmp_path, 2)
+LIVES = [2, pytest.param(200, marks=[pytest.mark.long, pytest.mark.timeout(7200)])]
 
 
-@pytest.mark.long
-@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("lives", LIVES)
 @in_loop
-async def test_fifty_lives_that_end_by_sigkill(tmp_path: Path) -> None:
-    await kill_and_look(tmp_path, 50)
+async def test_lives_that_end_by_sigkill(tmp_path: Path, lives: int) -> None:
+    await kill_and_look(tmp_path, lives)
+
+
+@pytest.mark.parametrize("lives", LIVES)
+@in_loop
+async def test_lives_that_end_by_sigkill_with_postgresql(tmp_path: Path, postgres: Server, lives: int) -> None:
+    await kill_and_look(tmp_path, lives, DATABASE_URL=postgres.new_database())
