@@ -88,6 +88,8 @@ def test_a_model_that_only_calls_of_a_key_at_its_cap_wait_for_makes_way_like_an_
     sched = loaded(model("far", is_launched=False, slots=9), model("a"), model("b"), keys=ONE)
     sched.command(Load("a"), 0.0)
     ready(sched, "a", 10.0)
+    sched.arrive(ticket("t0", "a"), 10.0)
+    sched.leave("t0", 10.0)
     sched.arrive(ticket("t1", "far"), 10.0)
     for number in range(5):
         sched.arrive(ticket(f"w{number}", "a", priority=HIGH), 11.0)

@@ -110,7 +110,8 @@ def test_a_load_is_given_up_when_its_last_waiter_missed_its_deadline() -> None:
 def test_a_deadline_that_has_passed_is_refused_at_the_door_even_by_an_idle_model() -> None:
     sched = busy()
     sched.leave("running", 1.0)
-    assert list(errors(sched.arrive(by(2.0, "t1"), 2.0))) == ["t1"]
+    (error,) = errors(sched.arrive(by(2.0, "t1"), 2.0)).values()
+    assert error.message.endswith("it was given up before it was let in.")
     assert sched.arrive(by(2.1, "t2"), 2.0) == [Admit("t2", "a")]
 
 
@@ -154,3 +155,17 @@ def test_deadlines_of_those_who_left_are_forgotten_long_before_they_come() -> No
         deadlines.watch(by(3600.0 + number, f"t{number}"))
     assert len(deadlines._heap) <= 65
     assert deadlines.missed(10_000.0) == []
+
+
+def test_many_who_leave_change_nothing_in_the_order_of_the_others_deadlines() -> None:
+    sched = busy()
+    deadlines_s = [float(10 + number * 37 % 400) for number in range(400)]
+    for number, deadline_s in enumerate(deadlines_s):
+        sched.arrive(by(deadline_s, f"t{number}"), 0.0)
+    staying = [number for number in range(400) if number % 8 == 3]
+    for number in set(range(400)).difference(staying):
+        sched.leave(f"t{number}", 1.0)
+    sched.arrive(by(1000.0, "last"), 1.0)
+    for number in sorted(staying, key=lambda number: deadlines_s[number]):
+        assert list(errors(sched.tick(deadlines_s[number]))) == [f"t{number}"]
+    assert [waiting.id for waiting in sched.waiting()] == ["last"]

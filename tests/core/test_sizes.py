@@ -95,6 +95,12 @@ def test_another_plan_keeps_a_size_as_long_as_it_says_the_same_about_it(new_byte
     assert list(sched.sizes()) == (["a"] if kept else [])
 
 
+def test_another_plan_decides_from_then_on_who_fits_beside_whom() -> None:
+    sched = resident(model("a", 40), model("b", 80), count=1)
+    sched.configure(plan(model("a", 40), model("b", 60)), 1.0)
+    assert deeds(sched.arrive(ticket("t1", "b"), 2.0)) == [Start("b", 1)]
+
+
 def test_where_a_size_leaves_no_room_at_all_it_is_disbelieved_after_a_while() -> None:
     sched = resident(model("a", 40), model("b", 40), count=1, policy=Policy(memory_wait_s=30.0))
     sched.measured("a", 1, (("gpu", 80),), 1.0)

@@ -50,6 +50,14 @@ def test_a_load_that_was_asked_for_is_tried_again_but_forgotten_when_it_failed_f
     assert sched.replicas["a"].phase is Phase.STOPPING  # nobody wants it: the wish of then is over
 
 
+def test_who_comes_while_a_failed_start_rests_does_not_shorten_the_rest() -> None:
+    sched = scheduler(model("a"), policy=Policy(backoff_s=(10.0,)))
+    sched.arrive(ticket("t1", "a"), 0.0)
+    sched.replica_failed("a", 1, 1.0, reason="no")
+    assert deeds(sched.arrive(ticket("t2", "a", "bob"), 2.0)) == []
+    assert deeds(sched.tick(11.0)) == [Start("a", 2)]
+
+
 def test_a_model_that_was_reset_has_all_its_attempts_again() -> None:
     sched = scheduler(model("a"), policy=Policy(start_attempts=2))
     for generation in (1, 2):
