@@ -111,7 +111,7 @@ class Posted:
 
 @dataclass
 class PageServer:
-    """Serves one state; `tell` sends a delta to every open stream, `answers` what its POSTs are answered with."""
+    """Serves one state; `tell` sends a delta to every open stream, `answers` what other requests are answered with."""
 
     snapshot: View
     address: str = ""
@@ -182,6 +182,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if path == "/api/v1/session":
             self._session()
+            return
+        if (answer := self.server_page.answers.get(path)) is not None:
+            self._answer(*answer)
             return
         file = UI_FOLDER / ("index.html" if path == "/" else path.removeprefix("/ui/"))
         if (path == "/" or path.startswith("/ui/")) and file.is_file():

@@ -49,6 +49,7 @@
  * @property {number|null} estimate_s
  * @property {number|null} bound_s
  * @property {number} response_bytes
+ * @property {boolean} [has_capture] what it says can be looked at
  *
  * @typedef {object} RecordView One closed call; `…_s` are seconds after `received_at`.
  * @property {string} id
@@ -77,6 +78,7 @@
  * @property {number|null} cached_tokens
  * @property {number|null} completion_tokens
  * @property {number|null} engine_decode_ms
+ * @property {boolean} [has_capture] what it said can be looked at
  *
  * @typedef {object} SessionKey Whose session the page is in.
  * @property {string} name

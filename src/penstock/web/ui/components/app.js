@@ -3,6 +3,7 @@
 import { useStore } from "../hooks.js";
 import { html, useMemo, useRef, useState } from "../html.js";
 import { logOut } from "../session.js";
+import { CaptureView } from "./capture.js";
 import { Details } from "./details.js";
 import { Header } from "./header.js";
 import { Login } from "./login.js";
@@ -24,6 +25,7 @@ import { Toasts, useToasts } from "./toasts.js";
 export function App({ store, clock, history, stream }) {
   const { known, connection, key } = useStore(store);
   const [shown, setShown] = useState(/** @type {import("../types.js").RecordView|null} */ (null));
+  const [captured, setCaptured] = useState(/** @type {{id: string, model: string|null}|null} */ (null));
   const [isPlaying, setPlaying] = useState(false);
   const { toasts, tell, dismiss } = useToasts();
   const show = useRef(setShown).current;
@@ -48,14 +50,22 @@ export function App({ store, clock, history, stream }) {
             <${Models} models=${models} clock=${clock} tell=${tell} />
             <div class="stack">
               <${Queue} calls=${calls} models=${known.models} total=${known.counts.waiting} clock=${clock} />
-              <${Running} calls=${calls} total=${known.counts.running} clock=${clock} />
+              <${Running} calls=${calls} total=${known.counts.running} clock=${clock} show=${setCaptured} />
             </div>
           </div>
           <${Requests} recent=${known.recent} models=${models} show=${show} />`
           : html`<p class="connecting">Connecting to the gateway…</p>`
       }
     </main>
-    ${shown && html`<${Details} record=${shown} onClose=${() => setShown(null)} />`}
+    ${
+      shown &&
+      !captured &&
+      html`<${Details} record=${shown} onClose=${() => setShown(null)} showCapture=${() => setCaptured(shown)} />`
+    }
+    ${
+      captured &&
+      html`<${CaptureView} id=${captured.id} title=${captured.model ?? "Capture"} onClose=${() => setCaptured(null)} />`
+    }
     ${isPlaying && html`<${Playground} models=${models} onClose=${() => setPlaying(false)} />`}
     <${Toasts} toasts=${toasts} dismiss=${dismiss} />`;
 }

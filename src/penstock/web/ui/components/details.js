@@ -65,10 +65,10 @@ const GROUPS = [
     ],
   ],
 ];
-const ABOVE = new Set(["outcome", "abandoned_in", "http_status", "error_code", "error_detail"]);
+const ABOVE = new Set(["outcome", "abandoned_in", "http_status", "error_code", "error_detail", "has_capture"]);
 
-/** @param {{record: RecordView, onClose: () => void}} props */
-export function Details({ record, onClose }) {
+/** @param {{record: RecordView, onClose: () => void, showCapture: () => void}} props */
+export function Details({ record, onClose, showCapture }) {
   const named = new Set([...GROUPS.flatMap(([, fields]) => fields), ...ABOVE]);
   const others = Object.keys(record).filter((field) => !named.has(field));
   return html`
@@ -82,6 +82,7 @@ export function Details({ record, onClose }) {
         html`
         <div class="failure"><p>${[record.error_code, record.error_detail].filter(Boolean).join(": ")}</p></div>`
       }
+      ${record.has_capture && html`<${Captured} showCapture=${showCapture} />`}
       <${SplitBar} record=${record} />
       <dl class="parts">
         ${stretches(record).map(
@@ -93,6 +94,13 @@ export function Details({ record, onClose }) {
       ${GROUPS.map(([title, fields]) => html`<${Group} title=${title} fields=${fields} record=${record} />`)}
       <${Group} title="Identity" fields=${others} record=${record} />
     <//>`;
+}
+
+function Captured({ showCapture }) {
+  return html`
+    <p class="captured">
+      <button type="button" class="button primary" onClick=${showCapture}>What was said</button>
+    </p>`;
 }
 
 function verdict(record) {

@@ -2,14 +2,15 @@
 
 import { html, useLayoutEffect, useRef } from "../html.js";
 
-/** @param {{title: string, onClose: () => void, children?: unknown}} props */
-export function Drawer({ title, onClose, children }) {
+/** @param {{title: string, kind?: string, onClose: () => void, children?: unknown}} props */
+export function Drawer({ title, kind = "", onClose, children }) {
   const dialog = useRef(/** @type {HTMLDialogElement|null} */ (null));
   useLayoutEffect(() => dialog.current?.showModal(), []);
   const close = () => dialog.current?.close();
   const onBackdrop = (/** @type {MouseEvent} */ event) => event.target === dialog.current && close();
   return html`
-    <dialog ref=${dialog} class="drawer" aria-labelledby="drawer-title" onClose=${onClose} onMouseDown=${onBackdrop}>
+    <dialog ref=${dialog} class=${`drawer ${kind}`} aria-labelledby="drawer-title" onClose=${onClose}
+      onMouseDown=${onBackdrop}>
       <div class="drawer-inside">
         <div class="drawer-head">
           <h2 id="drawer-title">${title}</h2>

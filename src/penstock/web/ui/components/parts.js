@@ -59,8 +59,11 @@ export function Snippet({ text }) {
     </div>`;
 }
 
-/** Browsers lend the clipboard to secure origins only; elsewhere a selection and the old command do. */
-async function copied(text) {
+/**
+ * Copies a text; false = it could not.
+ * Browsers lend the clipboard to secure origins only; elsewhere a selection and the old command do.
+ */
+export async function copied(text) {
   if (navigator.clipboard) {
     return navigator.clipboard.writeText(text).then(
       () => true,

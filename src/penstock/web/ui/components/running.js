@@ -21,8 +21,9 @@ const COLUMNS = [
  * @param {import("../types.js").CallView[]} props.calls
  * @param {number} props.total those that are not told of included
  * @param {import("../clock.js").Clock} props.clock
+ * @param {(call: import("../types.js").CallView) => void} props.show its capture
  */
-export function Running({ calls, total, clock }) {
+export function Running({ calls, total, clock, show }) {
   const now_s = useNow(clock);
   const running = calls.filter((call) => call.admitted_at !== null).sort((a, b) => a.received_at - b.received_at);
   const [shown, more] = useFolded(running, LIMIT);
@@ -36,7 +37,9 @@ export function Running({ calls, total, clock }) {
         html`
         <table class="calls">
           <${Head} columns=${COLUMNS} />
-          <tbody>${shown.map((call) => html`<${Runner} key=${call.id} call=${call} now_s=${now_s} />`)}</tbody>
+          <tbody>
+            ${shown.map((call) => html`<${Runner} key=${call.id} call=${call} now_s=${now_s} show=${show} />`)}
+          </tbody>
         </table>`
       }
       ${more}
@@ -44,10 +47,20 @@ export function Running({ calls, total, clock }) {
     </section>`;
 }
 
-function Runner({ call, now_s }) {
+function Runner({ call, now_s, show }) {
+  const model = call.model ?? UNKNOWN;
   return html`
     <tr>
-      <td class="call-model" title=${call.model}>${call.model ?? UNKNOWN}</td>
+      <td class="call-model" title=${call.model}>
+        ${
+          call.has_capture
+            ? html`
+            <button type="button" class="link" aria-label="What ${model} is asked" onClick=${() => show(call)}>
+              ${model}
+            </button>`
+            : model
+        }
+      </td>
       <td class="call-key">${call.key ?? UNKNOWN} <small>${call.client_address}</small></td>
       <td class="call-why"><${Word} tone=${callTone(call.phase)} word=${callWords(call.phase)} /></td>
       <td class="call-bytes">${call.response_bytes > 0 && bytes(call.response_bytes)}</td>
