@@ -18,6 +18,7 @@ from penstock.config.store_address import StoreAddress, choose_address
 from penstock.runtime.state_dir import default_state_dir
 from penstock.store.base import Store, StoreAway
 from penstock.store.opening import DriverMissing, open_store
+from penstock.store.patience import patiently
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def opened(address: StoreAddress) -> Iterator[Store]:
         print(f"penstock: {exc}", file=sys.stderr)
         raise typer.Exit(FAILED) from exc
     try:
-        store.prepare()
+        patiently(store.prepare)
         yield store
     except StoreAway as exc:
         print(f"penstock: the store {address} is away: {exc}", file=sys.stderr)

@@ -33,9 +33,6 @@ record was promised a second."""
 TIDY_AT_LEAST_EVERY_S = 1.0
 """However much there is to carry over: what comes must not outrun what goes."""
 
-ADDRESS_FILE = "store"
-"""In the state folder: whose journal this is, without a password."""
-
 NICENESS = 5
 LAST_PASS_S = 5.0
 RETRY_FIRST_S = 0.25
@@ -217,8 +214,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         limits=Limits(asked.keep_s, asked.keep_samples_s, asked.keep_bytes),
     )
     bookkeeper.status.address = str(address)
-    with suppress(OSError):  # it is for others, who then look into the store alone
-        (asked.state_dir / ADDRESS_FILE).write_text(f"{address}\n")
     parent = Parent(0, 1, bookkeeper.status)
     if take_turn(asked.state_dir, parent, bookkeeper.status):
         serve(bookkeeper, parent)

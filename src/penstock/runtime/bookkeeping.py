@@ -17,9 +17,10 @@ from pathlib import Path
 import msgspec
 
 from penstock.config.storage import StoreSettings
-from penstock.config.store_address import STORE_VARIABLE, StoreAddress
+from penstock.config.store_address import FILE_NAME, STORE_VARIABLE, StoreAddress, sqlite_address
 from penstock.store.status import StoreStatus
 
+ADDRESS_FILE = "store"
 KEEP_AS_USUAL = StoreSettings()
 
 SILENT_AFTER_S = 30.0
@@ -46,6 +47,19 @@ def environment(address: StoreAddress | None) -> dict[str, str]:
     The arguments of a process can be read by everybody on the machine, its environment cannot.
     """
     return {} if address is None else {STORE_VARIABLE: address.url}
+
+
+def say_whose(state_dir: Path, address: StoreAddress | None) -> None:
+    """Write down, for others, into which store the journal of this folder goes. Raises OSError."""
+    (state_dir / ADDRESS_FILE).write_text(f"{address or sqlite_address(state_dir / FILE_NAME)}\n")
+
+
+def whose(state_dir: Path) -> str | None:
+    """The store into which the journal of a folder goes, without its password; None = no gateway has said so."""
+    try:
+        return (state_dir / ADDRESS_FILE).read_text().strip()
+    except FileNotFoundError:
+        return None
 
 
 class Bookkeeping:

@@ -13,9 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from penstock.config.store_address import FILE_NAME, StoreAddress, sqlite_address
-from penstock.runtime.bookkeeper import ADDRESS_FILE, Bookkeeper
+from penstock.config.store_address import StoreAddress
+from penstock.runtime.bookkeeper import Bookkeeper
+from penstock.runtime.bookkeeping import whose
 from penstock.store.base import Store
+from penstock.store.patience import patiently
 from penstock.store.segments import segments_in
 
 LOOK_EVERY_S = 0.1
@@ -52,7 +54,7 @@ def _bring_in(store: Store, address: StoreAddress, state_dir: Path) -> str | Non
     """Why it could not be, or None. A folder without a journal has nothing to bring."""
     if not segments_in(state_dir / "journal"):
         return None
-    belongs_to = _address_of(state_dir)
+    belongs_to = whose(state_dir)
     if belongs_to != str(address):
         return f"belongs to {belongs_to}"
     gateway_id = (state_dir / "gateway_id").read_text().strip()
@@ -62,13 +64,6 @@ def _bring_in(store: Store, address: StoreAddress, state_dir: Path) -> str | Non
     return _wait(store, state_dir, gateway_id)
 
 
-def _address_of(state_dir: Path) -> str:
-    try:
-        return (state_dir / ADDRESS_FILE).read_text().strip()
-    except FileNotFoundError:  # its gateway was killed before it had a bookkeeper
-        return str(sqlite_address(state_dir / FILE_NAME))
-
-
 def _carry(store: Store, state_dir: Path, gateway_id: str) -> str | None:
     """No gateway runs; the bookkeeper of one that was killed may still be at its last pass."""
     end_s = time.monotonic() + STUCK_AFTER_S
@@ -76,8 +71,8 @@ def _carry(store: Store, state_dir: Path, gateway_id: str) -> str | None:
         with _held(state_dir / "bookkeeper.lock") as is_ours:
             if is_ours:
                 bookkeeper = Bookkeeper(state_dir / "journal", store, gateway_id=gateway_id, boot_id=None)
-                bookkeeper.prepare()
-                while bookkeeper.carry_over():
+                patiently(bookkeeper.prepare)
+                while patiently(bookkeeper.carry_over):
                     pass
                 return None
         time.sleep(LOOK_EVERY_S)

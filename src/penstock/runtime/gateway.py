@@ -92,6 +92,7 @@ class Gateway:
         self._stopping = asyncio.Event()
         self._state = StateDir(options.state_dir)
         self._journal = Journal(options.state_dir, boot_id=self.boot_id, fsync_every_s=settings.journal_fsync)
+        bookkeeping.say_whose(options.state_dir, options.store)
         self.bookkeeping = bookkeeping.Bookkeeping(
             bookkeeping.command(
                 options.state_dir, gateway_id=self._state.gateway_id, boot_id=self.boot_id, keep=settings.store

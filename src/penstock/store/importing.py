@@ -7,12 +7,14 @@ import io
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 import msgspec
 
 from penstock.store.base import Checkpoint, Kind, Store
 from penstock.store.exporting import BOOLEAN, INTEGER, JSON, NUMBER, Field, fields_of
+from penstock.store.patience import patiently
 from penstock.store.rows import Row, read_exported
 from penstock.store.segments import BadLine
 from penstock.store.statements import TABLES
@@ -50,9 +52,10 @@ def import_lines(store: Store, kind: Kind, name: str, file: BinaryIO) -> Iterato
                 read.append(read_exported(TABLES[kind].record, line))
             except (msgspec.DecodeError, RecursionError) as exc:
                 bad.append(BadLine(name, number, str(exc), line[:200].decode("utf-8", "backslashreplace")))
-        refused = _put(store, kind, read, Checkpoint(GATEWAY_ID, name, batch[-1][0]))
+        here = Checkpoint(GATEWAY_ID, name, batch[-1][0])
+        refused = patiently(partial(_put, store, kind, read, here))
         yield Imported(len(read) - refused, len(bad) + refused, bad)
-    store.forget(GATEWAY_ID, [name])
+    patiently(lambda: store.forget(GATEWAY_ID, [name]))
 
 
 def _put(store: Store, kind: Kind, rows: list[Row], here: Checkpoint) -> int:
