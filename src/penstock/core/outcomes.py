@@ -63,3 +63,10 @@ class CallPhase(enum.StrEnum):
     SENT = "sent"  # the engine has it and has not answered yet
     STREAMING = "streaming"  # the answer is on its way
     DONE = "done"
+
+
+def outcome_of_answer(status: int, failure: str | None) -> Outcome:
+    """Of an answer that its client has: what its status says, and an error that the engine reported inside it."""
+    if status >= 500 or (failure is not None and status < 400):
+        return Outcome.UPSTREAM_ERROR
+    return Outcome.UPSTREAM_REFUSED if status >= 400 else Outcome.COMPLETED

@@ -6,7 +6,6 @@ of the table's, the answer is metered as that row's would be.
 
 from __future__ import annotations
 
-import posixpath
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
@@ -91,7 +90,18 @@ def passed_through(head: Head) -> Endpoint:
 
 def changes_engine(method: bytes, path: bytes) -> bool:
     """Whether an engine, in whatever way it reads the path, may take this for a change of itself."""
-    plain = posixpath.normpath(b"/" + unquote_to_bytes(path).replace(b"\\", b"/").strip(b"/")).lower()
+    plain = _plain(path)
     if plain == b"/props":
         return method in POST
     return any(plain == each or plain.startswith(each + b"/") for each in CHANGES_ENGINE)
+
+
+def _plain(path: bytes) -> bytes:
+    """The path as the most lenient of engines may read it."""
+    steps: list[bytes] = []
+    for step in unquote_to_bytes(path).replace(b"\\", b"/").lower().split(b"/"):
+        if step == b"..":
+            del steps[-1:]
+        elif step not in (b"", b"."):
+            steps.append(step)
+    return b"/" + b"/".join(steps)

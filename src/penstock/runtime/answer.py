@@ -99,6 +99,8 @@ class Answer:
         if not self.is_committed:
             self.is_committed = self._is_event_stream = True
             self.client.start_reply(200, EVENT_STREAM, identity_lines(self._call), None)
+            if (capture := self._call.capture) is not None:
+                capture.response_head(200, EVENT_STREAM)
         self.client.send(piece)
 
     # Sink: what the engine's connection tells.
@@ -141,6 +143,8 @@ class Answer:
             headers = [*headers, SANDBOX]
         if self._call.caller.origin is not None:
             headers = [*(header for header in headers if not is_cors(header[0])), *cors(self._call.caller)]
+        if (capture := self._call.capture) is not None:
+            capture.response_head(status, headers)
         self.client.start_reply(status, headers, reply_lines(self._call), length)
 
     def on_upgrade(self, headers: Headers) -> None:
@@ -174,8 +178,10 @@ class Answer:
         record.response_bytes = (record.response_bytes or 0) + len(data)
         if self.is_tunnel:
             self.client.send_raw(data)
-        else:
-            self.client.send(data)
+            return
+        self.client.send(data)
+        if call.capture is not None:
+            call.capture.response(data)
 
     def on_end(self) -> None:
         rest = self.meter.finish()
@@ -185,7 +191,7 @@ class Answer:
         elif rest:
             record = self._call.record
             record.response_bytes = (record.response_bytes or 0) + len(rest)
-            self.client.send(rest)
+            self._say(rest)
         self._owner.answered()
 
     def on_fail(self, failure: Failure) -> None:
@@ -201,7 +207,7 @@ class Answer:
             self.client.abort()
             return
         rest = self.meter.finish() if self.is_begun and self._misfit is None else b""
-        self.client.send(rest + self._dialect.stream_failure(error, self._call.request_id))
+        self._say(rest + self._dialect.stream_failure(error, self._call.request_id))
         self.client.finish(_nobody_asks)
 
     def _keep_promise(self, status: int, *, is_event_stream: bool) -> None:
@@ -218,7 +224,13 @@ class Answer:
         said = bytes(self._misfit or b"").decode("utf-8", "replace").strip()
         reason = self.meter.failure or said[:500] or "it gave no reason"
         error = errors.EngineRefused(model=record.model, status=status, reason=reason)
-        self.client.send(self._dialect.stream_failure(error, self._call.request_id))
+        self._say(self._dialect.stream_failure(error, self._call.request_id))
+
+    def _say(self, piece: bytes) -> None:
+        """Something beside what the engine sends."""
+        self.client.send(piece)
+        if self._call.capture is not None:
+            self._call.capture.response(piece)
 
 
 def _inside(meter: Meter, content_encoding: bytes) -> Meter:

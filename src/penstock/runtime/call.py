@@ -21,7 +21,9 @@ from penstock.core.quota import Charge
 from penstock.core.record import CallPhase, Outcome
 from penstock.core.scheduler import WaitReason
 from penstock.errors import GatewayError
+from penstock.protocols.endpoints import Endpoint
 from penstock.runtime.caller import read_caller
+from penstock.runtime.captures import Captures
 from penstock.runtime.catalog import Catalog, Target
 from penstock.runtime.dispatcher import Dispatcher, Waiter
 from penstock.runtime.errand import EngineView
@@ -58,6 +60,7 @@ class CallContext:
 
     catalog: Catalog
     keyring: Keyring
+    captures: Captures
     dispatcher: Dispatcher
     recorder: Recorder
     engines: dict[str, EngineView]
@@ -101,6 +104,7 @@ class Call:
         "_opened_turn",
         "_wait_began",
         "caller",
+        "capture",
         "context",
         "key",
         "model",
@@ -109,7 +113,7 @@ class Call:
         "record",
     )
 
-    def __init__(self, context: CallContext, head: Head, dialect: str, key: Key | None) -> None:
+    def __init__(self, context: CallContext, head: Head, endpoint: Endpoint, key: Key | None) -> None:
         """`key`: whose call it is; None = no keys are configured, or it shows none that counts."""
         self.context = context
         self.key = key
@@ -125,7 +129,8 @@ class Call:
         if context.trusted_proxies:
             forwarded = head.fields.get(b"x-forwarded-for", b"").decode("latin-1")
             head.client_address = client_of(head.client_address, forwarded, context.trusted_proxies)
-        self.record = record = context.recorder.open(head, dialect)
+        self.record = record = context.recorder.open(head, endpoint.dialect.name)
+        self.capture = context.captures.begin(record, endpoint, None, head)
         self._opened_turn = context.recorder.turn
         record.client_request_id = caller.request_id
         if key is None:
@@ -332,6 +337,8 @@ class Call:
             breaker.left(self.record.id)
         self.context.forget(self.record.id)
         self.context.recorder.close(self.record, outcome, self.now_s())
+        if self.capture is not None:
+            self.capture.end()
         if self._charge is not None:
             self.context.keyring.settle(self._charge, self.record)
 

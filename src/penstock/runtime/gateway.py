@@ -22,18 +22,23 @@ from uvicorn.server import ServerState
 from penstock import __version__
 from penstock.config.plan import plan
 from penstock.config.schema import Settings
+from penstock.config.secret_values import secret_values
 from penstock.config.store_address import StoreAddress
 from penstock.core.breaker import Breaker, BreakerPolicy
 from penstock.core.commands import Load
 from penstock.core.message import Head
 from penstock.core.priority import Thresholds
+from penstock.core.redact import Redactor
 from penstock.core.scheduler import Scheduler
 from penstock.launch.process import ProcessLauncher
 from penstock.runtime import bookkeeping, memory
+from penstock.runtime.bookkeeping import Bookkeeping
 from penstock.runtime.call import CallContext
+from penstock.runtime.captures import Captures
 from penstock.runtime.catalog import BEHIND, Catalog, behind
 from penstock.runtime.dispatcher import Dispatcher
 from penstock.runtime.feed import Feed
+from penstock.runtime.keeping import Keeper, inflate_zlib
 from penstock.runtime.keys import Keyring
 from penstock.runtime.live import Live
 from penstock.runtime.opening import open_call
@@ -41,6 +46,7 @@ from penstock.runtime.outgoing import asks_websocket
 from penstock.runtime.recipes import recipe
 from penstock.runtime.recorder import Recorder
 from penstock.runtime.replica import RemoteEngine, ReplicaLife
+from penstock.runtime.rounds import every_second
 from penstock.runtime.routing import Router
 from penstock.runtime.state_dir import StateDir
 from penstock.runtime.views import GatewayView
@@ -53,7 +59,6 @@ from penstock.wire.outbox import Outbox
 
 log = logging.getLogger("penstock.gateway")
 
-SWEEP_EVERY_S = 1.0
 FINISH_WITHIN_S = 10.0
 """How long calls in flight may go on once the gateway was asked to stop."""
 
@@ -91,16 +96,10 @@ class Gateway:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self._state = StateDir(options.state_dir)
-        self._journal = Journal(options.state_dir, boot_id=self.boot_id, fsync_every_s=settings.journal_fsync)
-        bookkeeping.say_whose(options.state_dir, options.store)
-        self.bookkeeping = bookkeeping.Bookkeeping(
-            bookkeeping.command(
-                options.state_dir, gateway_id=self._state.gateway_id, boot_id=self.boot_id, keep=settings.store
-            ),
-            environ=bookkeeping.environment(options.store),
-        )
+        self.journal = Journal(options.state_dir, boot_id=self.boot_id, fsync_every_s=settings.journal_fsync)
+        self.bookkeeping = self._make_bookkeeping()
         self.recorder = Recorder(
-            self._journal,
+            self.journal,
             gateway_id=self._state.gateway_id,
             boot_id=self.boot_id,
             version=__version__,
@@ -109,34 +108,12 @@ class Gateway:
         self._outbox = Outbox(self._loop, self.recorder.flush)
         self.recorder.wake = self._outbox.wake
         self._launcher = ProcessLauncher()
-        self._tasks = asyncio.TaskGroup()
+        self.tasks = asyncio.TaskGroup()
         self.engines = self._make_engines()
         self.keyring = Keyring(settings.keys, options.state_dir, self._state.gateway_id)
-        first_plan = plan(
-            settings,
-            host_memory_bytes=options.host_memory_bytes,
-            footprints=options.footprints,
-            keys=self.keyring.terms(),
-        )
-        self.dispatcher = Dispatcher(Scheduler(first_plan), dict(self.engines), time.monotonic)
-        for engine in self.engines.values():
-            engine.reports = self.dispatcher
-        is_local = all(address.is_loopback for address in options.addresses)
-        self.context = CallContext(
-            catalog=Catalog(settings),
-            behind=behind(settings),
-            keyring=self.keyring,
-            dispatcher=self.dispatcher,
-            recorder=self.recorder,
-            engines=dict(self.engines),
-            clock=time.monotonic,
-            thresholds=Thresholds(settings.priorities.high.at_least, settings.priorities.normal.at_least),
-            checks_host=is_local,
-            allowed_origins=tuple(settings.cors_origins),
-            breakers=_breakers(settings),
-            trusted_proxies=tuple(ip_network(each, strict=False) for each in settings.trusted_proxies),
-            comments_after_s=settings.wait_comments_after,
-        )
+        self.dispatcher = self._make_dispatcher()
+        self.captures = _captures(settings)
+        self.context = self._make_context()
         self._router = Router(
             self.context.catalog,
             self.dispatcher,
@@ -146,22 +123,64 @@ class Gateway:
         self.live = Live(self.context, settings.models, options.kinds, dict(self.engines), self.view)
         self.feed = Feed(self.live)
         self.recorder.on_change = self.dispatcher.on_change = self.feed.changed
-        limits = settings.limits
-        spool = options.state_dir / "spool"
-        spool.mkdir(mode=0o700, exist_ok=True)
-        bodies = BodyStore(spool, above_bytes=limits.spool, memory_bytes=limits.waiting_bodies)
-        self.doors = Doors(
-            self._route,
-            self._outbox,
-            bodies,
-            limits.head,
-            limits.head_fields,
-            limits.body,
-            limits.connections,
-            self._takes_websocket,
-        )
+        self.doors = self._make_doors()
         self._app = make_app(self)
         self._servers: list[asyncio.Server] = []
+
+    # Building.
+
+    def _make_bookkeeping(self) -> Bookkeeping:
+        options, ids = self.options, {"gateway_id": self._state.gateway_id, "boot_id": self.boot_id}
+        return Bookkeeping(
+            bookkeeping.command(options.state_dir, **ids, keep=self.settings.store),
+            environ=bookkeeping.environment(options.store),
+        )
+
+    def _make_dispatcher(self) -> Dispatcher:
+        options = self.options
+        first_plan = plan(
+            self.settings,
+            host_memory_bytes=options.host_memory_bytes,
+            footprints=options.footprints,
+            keys=self.keyring.terms(),
+        )
+        dispatcher = Dispatcher(Scheduler(first_plan), dict(self.engines), time.monotonic)
+        for engine in self.engines.values():
+            engine.reports = dispatcher
+        return dispatcher
+
+    def _make_context(self) -> CallContext:
+        settings = self.settings
+        return CallContext(
+            catalog=Catalog(settings),
+            behind=behind(settings),
+            keyring=self.keyring,
+            captures=self.captures,
+            dispatcher=self.dispatcher,
+            recorder=self.recorder,
+            engines=dict(self.engines),
+            clock=time.monotonic,
+            thresholds=Thresholds(settings.priorities.high.at_least, settings.priorities.normal.at_least),
+            checks_host=all(address.is_loopback for address in self.options.addresses),
+            allowed_origins=tuple(settings.cors_origins),
+            breakers=_breakers(settings),
+            trusted_proxies=tuple(ip_network(each, strict=False) for each in settings.trusted_proxies),
+            comments_after_s=settings.wait_comments_after,
+        )
+
+    def _make_doors(self) -> Doors:
+        limits, spool = self.settings.limits, self.options.state_dir / "spool"
+        spool.mkdir(mode=0o700, exist_ok=True)
+        return Doors(
+            route=self._route,
+            outbox=self._outbox,
+            bodies=BodyStore(spool, above_bytes=limits.spool, memory_bytes=limits.waiting_bodies),
+            max_head_bytes=limits.head,
+            max_head_fields=limits.head_fields,
+            max_body_bytes=limits.body,
+            max_connections=limits.connections,
+            takes_websocket=self._takes_websocket,
+        )
 
     def _make_engines(self) -> dict[str, ReplicaLife | RemoteEngine]:
         options = self.options
@@ -171,7 +190,7 @@ class Gateway:
                 engines[name] = RemoteEngine(model.upstream, self._outbox)
             else:
                 how = recipe(name, model, self._launcher, options.environ, options.folder)
-                engines[name] = ReplicaLife(name, how, self._outbox, self._tasks)
+                engines[name] = ReplicaLife(name, how, self._outbox, self.tasks)
         if self.settings.pass_through is not None:
             engines[BEHIND] = RemoteEngine(self.settings.pass_through, self._outbox)
         return engines
@@ -182,12 +201,12 @@ class Gateway:
         """Serve until `stop` was called and everything is down. Raises OSError when an address cannot be had."""
         sockets = open_sockets(self.options.addresses)
         try:
-            async with self._tasks:
+            async with self.tasks:
                 self.bookkeeping.start()
-                rounds = [self._tasks.create_task(self._sweep())]
+                rounds = [self.tasks.create_task(every_second(self))]
                 if memory.shares_host_memory(self.settings):
                     memory.read_first(self.dispatcher)
-                    rounds.append(self._tasks.create_task(memory.watch(self.dispatcher)))
+                    rounds.append(self.tasks.create_task(memory.watch(self.dispatcher)))
                 await self._listen(sockets)
                 self.dispatcher.begin()
                 for name in self._preloaded():
@@ -259,34 +278,11 @@ class Gateway:
         for connection in list(self.doors.connections):
             connection.transport.close()
         await self._launcher.close()
-        self._journal.close()
+        self.journal.close()
         self.keyring.close()
+        self.captures.close()
         await self.bookkeeping.close()
         self._state.close()
-
-    # Every second.
-
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_EVERY_S)
-            now_s = time.monotonic()
-            for served in list(self.context.serving.values()):
-                served.check_limits(now_s)
-            self.context.patience.look(now_s)
-            for connection in list(self.doors.connections):
-                connection.sweep(now_s)
-            self.dispatcher.look()
-            for address, count in self.keyring.flood.due(now_s):
-                self.recorder.turned_away(address, count)
-            if self.keyring.has_changed():
-                self._tasks.create_task(self._read_keys())
-            self._journal.flush()  # a disk that refused may take again
-            if self.context.active:
-                self.feed.changed()
-
-    async def _read_keys(self) -> None:
-        await self.keyring.read_again()
-        self.dispatcher.key_terms(self.keyring.terms())
 
     # Asked by others.
 
@@ -311,15 +307,15 @@ class Gateway:
 
     @property
     def records_lost(self) -> int:
-        return self._journal.records_lost
+        return self.journal.records_lost
 
     def health_reasons(self) -> tuple[str, ...]:
         """What is not as it should be; empty = all is well."""
         reasons = []
-        if self._journal.is_failing:
-            reasons.append(f"the journal cannot be written ({self._journal.failure}); records are kept in memory")
-        if self._journal.records_lost:
-            reasons.append(f"{self._journal.records_lost} records were lost")
+        if self.journal.is_failing:
+            reasons.append(f"the journal cannot be written ({self.journal.failure}); records are kept in memory")
+        if self.journal.records_lost:
+            reasons.append(f"{self.journal.records_lost} records were lost")
         if self.keyring.fault is not None:
             reasons.append(self.keyring.fault)
         status = self.bookkeeping.status
@@ -334,3 +330,12 @@ def _breakers(settings: Settings) -> dict[str, Breaker]:
         name: Breaker(name, BreakerPolicy(breaker.failures, breaker.pause, breaker.max_pause))
         for name, breaker in wanted.items()
     }
+
+
+def _captures(settings: Settings) -> Captures:
+    return Captures(
+        Keeper(Redactor(secret_values(settings)), inflate_zlib),
+        buffer_bytes=settings.capture_buffer,
+        level=settings.captures,
+        model_levels={model.captures for model in settings.models.values()},
+    )

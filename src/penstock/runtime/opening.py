@@ -6,7 +6,8 @@ from penstock.core.message import Body, Head
 from penstock.errors import GatewayError, JournalFull, Unauthorized
 from penstock.protocols.endpoints import Endpoint
 from penstock.runtime.call import CallContext
-from penstock.runtime.relay import CHALLENGE, Relay
+from penstock.runtime.relay import Relay
+from penstock.runtime.told import CHALLENGE
 from penstock.wire.exchange import Client, Exchange
 
 RETRY_AFTER_S = 5.0

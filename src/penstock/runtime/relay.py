@@ -9,26 +9,23 @@ from __future__ import annotations
 import asyncio
 
 from penstock import errors
-from penstock.core.deadline import seconds
 from penstock.core.key import Key
 from penstock.core.message import Body, CallFacts, Head
 from penstock.core.model import Strategy
 from penstock.core.origin import is_loopback
-from penstock.core.record import CallPhase, Outcome
+from penstock.core.outcomes import CallPhase, Outcome, outcome_of_answer
 from penstock.errors import Unauthorized
 from penstock.protocols.endpoints import Endpoint, ModelIn
 from penstock.runtime.answer import Answer, Nobody
 from penstock.runtime.call import Call, CallContext
 from penstock.runtime.catalog import BEHIND, Target
-from penstock.runtime.cors import cors
 from penstock.runtime.errand import Errand
 from penstock.runtime.judging import refused_by_head
 from penstock.runtime.outgoing import edited, request_to
-from penstock.runtime.told import identity, waiting_comment, waiting_text
+from penstock.runtime.overdue import overdue
+from penstock.runtime.told import refusal, waiting_comment, waiting_text
 from penstock.wire.exchange import Client
 from penstock.wire.upstream import Failure
-
-CHALLENGE = (b"www-authenticate", b'Bearer realm="penstock"')
 
 COMMENT_EVERY_S = 10.0
 TEXT_AFTER_S = 1.0
@@ -78,7 +75,7 @@ class Relay:
         self._early = b""  # of a websocket, before its engine has agreed
         self._reading: asyncio.Task[None] | None = None
         self._tried: set[str] = set()  # models of a selector that have failed this call
-        self.call = Call(context, head, endpoint.dialect.name, key)
+        self.call = Call(context, head, endpoint, key)
         self._answer = Answer(self, self.call, client, endpoint.dialect)
         self._errand = Errand(self, self._answer)
         context.active[self.call.record.id] = self
@@ -91,6 +88,8 @@ class Relay:
         if self.call.phase is not CallPhase.READING:  # refused by its head alone
             return
         self.call.record.request_bytes = len(body)
+        if self.call.capture is not None:
+            self.call.capture.request((body,))
         if isinstance(body, memoryview):
             self._reading = asyncio.create_task(self._read_aside(body))
             return
@@ -124,6 +123,8 @@ class Relay:
             self._outgoing = edited(self._endpoint, self._head, facts, target)
 
     def _enter(self) -> None:
+        if self.call.capture is not None:
+            self.call.capture.model(self._wanted.settings.captures)
         self._answer.expect(self._facts)
         if self._wanted is self._context.behind:
             self.call.pass_by()
@@ -275,23 +276,14 @@ class Relay:
 
     def check_limits(self, now_s: float) -> None:
         """Called by the sweeper about once a second, while the call has a slot."""
-        call, limits = self.call, self._target.settings.limits
         if not self._errand.is_under_way:
             return  # the engine has done its part
-        held_s = now_s - call.opened_s - (call.record.admitted_s or 0.0)
         silent_s = 0.0 if self._client.is_write_paused else now_s - self._answer.heard_s
-        asked_s = seconds(call.caller.request_timeout)
-        if asked_s is not None and now_s - call.opened_s > asked_s:
-            self._give_up(errors.DeadlineMissed(limit=f"X-Request-Timeout: {asked_s:g} s", phase="at the engine"))
-        elif held_s > limits.call:
-            self._give_up(self._timeout(limits.call, "limits.call"))
-        elif not self._answer.is_begun and limits.first_byte is not None and held_s > limits.first_byte:
-            self._give_up(self._timeout(limits.first_byte, "limits.first_byte"))
-        elif self._answer.is_begun and silent_s > limits.idle:
-            self._give_up(self._timeout(limits.idle, "limits.idle"))
-
-    def _timeout(self, span_s: float, limit: str) -> errors.EngineTimeout:
-        return errors.EngineTimeout(model=self._target.model, seconds=f"{span_s:g}", limit=limit)
+        error = overdue(
+            self.call, self._target.settings.limits, now_s, silent_s=silent_s if self._answer.is_begun else None
+        )
+        if error is not None:
+            self._give_up(error)
 
     def _give_up(self, error: errors.GatewayError) -> None:
         self._let_go()
@@ -321,16 +313,15 @@ class Relay:
         record = self.call.record
         record.http_status, record.error_code, record.error_detail = error.status, error.code, error.message
         outcome = Outcome.CLIENT_ABANDONED if record.abandoned_in is not None else Outcome(error.outcome)
-        self.call.close(outcome)
         if self._answer.is_committed:
             self._answer.break_off(error)
+            self.call.close(outcome)
             return
-        reply = self._endpoint.dialect.refusal(error, self.call.request_id)
-        reply.headers += identity(self.call)
-        if self.call.caller.origin is not None and not isinstance(error, errors.ForeignOrigin):
-            reply.headers += cors(self.call.caller)
-        if isinstance(error, Unauthorized):
-            reply.headers.append(CHALLENGE)
+        reply = refusal(self.call, self._endpoint.dialect, error)
+        if (capture := self.call.capture) is not None:
+            capture.response_head(reply.status, reply.headers)
+            capture.response(reply.body)
+        self.call.close(outcome)
         self._client.reply(reply)
 
     def _fail(self, error: errors.GatewayError) -> None:
@@ -345,8 +336,8 @@ class Relay:
         call.keep_usage(self._answer.meter.usage)
         call.leave()
         record.error_code, record.error_detail = error.code, error.message
-        call.close(Outcome.CLIENT_ABANDONED if record.abandoned_in is not None else Outcome(error.outcome))
         self._answer.break_off(error)
+        call.close(Outcome.CLIENT_ABANDONED if record.abandoned_in is not None else Outcome(error.outcome))
 
     def _may_try_another(self, error: errors.GatewayError) -> bool:
         """Whether the selector has another model for a call of which its client has seen nothing yet."""
@@ -364,16 +355,13 @@ class Relay:
         call = self.call
         if call.is_done:  # interrupted in between
             return
-        record, status, failure = call.record, call.record.http_status or 0, self._answer.meter.failure
+        record, failure = call.record, self._answer.meter.failure
         if not is_written:
             record.abandoned_in = record.abandoned_in or CallPhase.STREAMING.value
             call.close(Outcome.CLIENT_ABANDONED)
             return
         record.error_detail = failure
-        if status >= 500 or (failure is not None and status < 400):
-            call.close(Outcome.UPSTREAM_ERROR)
-        else:
-            call.close(Outcome.UPSTREAM_REFUSED if status >= 400 else Outcome.COMPLETED)
+        call.close(outcome_of_answer(record.http_status or 0, failure))
 
     def _let_go(self) -> None:
         if self._reading is not None:

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from penstock.core.message import Headers
+from penstock.core.message import Headers, Reply
 from penstock.core.scheduler import WaitReason
+from penstock.errors import ForeignOrigin, GatewayError, Unauthorized
+from penstock.protocols.dialect import Dialect
 from penstock.runtime.call import Call
+from penstock.runtime.cors import cors
+
+CHALLENGE = (b"www-authenticate", b'Bearer realm="penstock"')
 
 
 def identity(call: Call) -> Headers:
     """Headers that let a caller find the record."""
     return [(b"x-request-id", call.request_id.encode("ascii")), (b"x-penstock-id", call.record.id.encode("ascii"))]
+
+
+def refusal(call: Call, dialect: Dialect, error: GatewayError) -> Reply:
+    """A complete answer that says no."""
+    reply = dialect.refusal(error, call.request_id)
+    reply.headers += identity(call)
+    if call.caller.origin is not None and not isinstance(error, ForeignOrigin):
+        reply.headers += cors(call.caller)
+    if isinstance(error, Unauthorized):
+        reply.headers.append(CHALLENGE)
+    return reply
 
 
 def identity_lines(call: Call) -> bytes:

@@ -15,7 +15,7 @@ from penstock.core.key import Key, Role
 from penstock.core.origin import Network, client_of, is_allowed_origin, is_loopback, is_own_host
 from penstock.errors import ForeignHost, ForeignOrigin, GatewayError, LoopbackOnly, PageHeaderMissing, RoleRequired
 from penstock.runtime.keys import Keyring
-from penstock.runtime.relay import CHALLENGE
+from penstock.runtime.told import CHALLENGE
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
