@@ -9,6 +9,7 @@ import pytest
 from penstock import errors
 from penstock.core.message import TokenSource, Usage
 from penstock.protocols.llamacpp import COMPLETION, DETOKENIZE, INFILL, TOKENIZE
+from penstock.protocols.sse import MAX_EVENT_BYTES
 from tests.protocols.streams import COMPLETION_STREAM, EVENTS, JSON, meter, run, watched
 
 ONE = {"content": "x", "stop": True, "stop_type": "eos", "tokens_evaluated": 4, "tokens_predicted": 3}
@@ -75,10 +76,16 @@ def test_a_list_too_long_to_be_kept_counts_nothing() -> None:
 def test_an_answer_that_repeats_a_long_prompt_still_counts() -> None:
     body = json.dumps({**ONE, "prompt": "x" * 500_000, "timings": TIMINGS}).encode()
     assert watched(COMPLETION, body).usage.prompt_tokens == 4
+
+
+@pytest.mark.parametrize("prompt_bytes", [500_000, 2_000_000, MAX_EVENT_BYTES - 700, MAX_EVENT_BYTES - 100])
+@pytest.mark.parametrize("piece_bytes", [1000, 60_000, 10**9])
+def test_a_stream_that_ends_with_the_whole_prompt_still_counts(prompt_bytes: int, piece_bytes: int) -> None:
+    last = json.dumps({**ONE, "prompt": "x" * prompt_bytes, "timings": TIMINGS}).encode()
+    stream = b'data: {"content":"x","stop":false}\n\ndata: ' + last + b"\n\n"
     watching = meter(COMPLETION)
-    event = b"data: " + body + b"\n\n"
-    assert run(watching, *[event[at : at + 60_000] for at in range(0, len(event), 60_000)]) == event
-    assert watching.usage.completion_tokens == 3
+    assert run(watching, *[stream[at : at + piece_bytes] for at in range(0, len(stream), piece_bytes)]) == stream
+    assert (watching.usage.prompt_tokens, watching.usage.completion_tokens) == (4, 3)
 
 
 def test_tokens_for_a_text_and_a_text_for_tokens_cost_none() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Protocol
 
-from penstock.core.message import Usage
+from penstock.core.message import TokenSource, Usage
 from penstock.protocols.sse import EventSplitter, events, payload
 
 WHOLE_BYTES = 64 * 1024
@@ -39,14 +39,18 @@ class Reader(Protocol):
 
 
 class StreamMeter:
-    """Watches a stream of events; takes out the usage chunk that only we asked for."""
+    """Watches a stream of events; takes out the usage chunk that only we asked for.
 
-    __slots__ = ("_hides_usage_chunk", "_splitter", "reader")
+    The last event may repeat the whole prompt and be too long to be read: then the end of the stream is searched.
+    """
+
+    __slots__ = ("_end", "_hides_usage_chunk", "_splitter", "reader")
 
     def __init__(self, reader: Reader, *, hides_usage_chunk: bool = False) -> None:
         self._hides_usage_chunk = hides_usage_chunk
         self._splitter = EventSplitter()
         self.reader = reader
+        self._end = b""
 
     @property
     def usage(self) -> Usage:
@@ -63,6 +67,8 @@ class StreamMeter:
     def feed(self, data: bytes) -> bytes:
         splitter, reader, hides = self._splitter, self.reader, self._hides_usage_chunk
         whole = data if data.endswith(b"\n\n") and not splitter.held else splitter.feed(data)
+        if splitter.has_cut:
+            self._end = (self._end + data)[-END_BYTES:]
         if b"{" not in whole or (reader.has_token and reader.is_mute(whole)):
             return whole if hides else data
         seen = [self._shown(event) for event in events(whole)]
@@ -70,6 +76,8 @@ class StreamMeter:
 
     def finish(self) -> bytes:
         shown = self._shown(self._splitter.rest())
+        if self._end and self.usage.source is TokenSource.NONE:
+            self.reader.read(figures(self._end))
         return shown if self._hides_usage_chunk else b""
 
     def _shown(self, event: bytes) -> bytes:

@@ -17,12 +17,16 @@ MAX_EVENT_BYTES = 1024 * 1024
 
 
 class EventSplitter:
-    """Cuts a stream into whole events. `held` is the event that has begun and not ended."""
+    """Cuts a stream into whole events.
 
-    __slots__ = ("held",)
+    held: the event that has begun and not ended. has_cut: one was longer than the bound, and was given in parts.
+    """
+
+    __slots__ = ("has_cut", "held")
 
     def __init__(self) -> None:
         self.held = bytearray()
+        self.has_cut = False
 
     def feed(self, data: bytes) -> bytes:
         """What is complete now: whole events, each with its gap; b"" = none yet.
@@ -37,6 +41,7 @@ class EventSplitter:
             end = gap.end()
         if len(held) - end > MAX_EVENT_BYTES:
             end = len(held)
+            self.has_cut = True
         if not end:
             return b""
         whole = bytes(held[:end])
