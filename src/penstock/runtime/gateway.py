@@ -131,6 +131,7 @@ class Gateway:
 
     def _make_bookkeeping(self) -> Bookkeeping:
         options, ids = self.options, {"gateway_id": self._state.gateway_id, "boot_id": self.boot_id}
+        bookkeeping.say_whose(options.state_dir, options.store)
         return Bookkeeping(
             bookkeeping.command(options.state_dir, **ids, keep=self.settings.store),
             environ=bookkeeping.environment(options.store),
