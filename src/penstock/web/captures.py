@@ -6,7 +6,7 @@ import base64
 from typing import Annotated
 
 import msgspec
-from fastapi import Query, Request
+from fastapi import FastAPI, Query, Request
 from fastapi.responses import Response
 
 from penstock.core.capture import KeptBody, KeptCapture, Summary
@@ -16,6 +16,17 @@ from penstock.core.message import Headers
 from penstock.errors import NoSuchCapture
 from penstock.runtime.captures import Captures
 from penstock.web.answers import json_answer
+
+
+def add_capture_routes(app: FastAPI, captures: Captures) -> None:
+    """All of them, also where llama-swap has its own."""
+    routes = CaptureRoutes(captures)
+    app.get("/api/v1/captures")(routes.page)
+    app.delete("/api/v1/captures")(routes.clear)
+    app.get("/api/v1/captures/one")(routes.one)
+    app.get("/api/v1/captures/curl")(routes.curl)
+    for prefix in ("", "/compat/llama-swap"):
+        app.get(f"{prefix}/api/captures/{{capture_id}}", include_in_schema=False)(routes.llama_swap)
 
 
 class BodyView(msgspec.Struct, frozen=True):
