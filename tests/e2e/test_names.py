@@ -129,7 +129,7 @@ async def test_pins_hold_for_calls_and_paths_and_selectors_do_not_for_paths(tmp_
         with Program(tmp_path, llama_swap_file(hub, lab)) as program:
             refused = await program.get("/upstream/any/v1/models")
             assert (refused.status, error_of(refused)["code"]) == (404, "model_not_found")
-            assert "It is a selector's" in error_of(refused)["message"]
+            assert "It stands for several models" in error_of(refused)["message"]
             body = program.request(
                 "/api/profiles/active", {"name": "away"}, method="PUT", headers="connection: close\r\n"
             )

@@ -134,6 +134,15 @@ def test_a_name_that_is_switched_off_is_unknown_and_says_why() -> None:
     assert names.resolve("any").of("b").model == "b", "selectors lead to models, whatever is pinned"
 
 
+def test_an_operator_means_the_model_itself_whatever_is_pinned() -> None:
+    names = catalog()
+    names.activate("day")
+    assert [names.model(name) for name in ("a", "b", "slow", "big", "hub/big")] == ["a", "b", "b", "hub/big", "hub/big"]
+    for name in ("gpt", "x", "any", "one", "nobody"):
+        with pytest.raises(UnknownModel):
+            names.model(name)
+
+
 def test_a_profile_that_does_not_exist_changes_nothing() -> None:
     names = catalog()
     names.activate("day")

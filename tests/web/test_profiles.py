@@ -95,6 +95,16 @@ async def test_what_is_no_profile_changes_nothing(program: Program, route: str) 
 
 
 @in_loop
+async def test_commands_are_about_the_models_themselves(program: Program) -> None:
+    await put(program, {"name": "day"})
+    for name, model in (("a", "a"), ("fast", "a")):
+        answer = await program.post("/api/v1/models/load", {"model": name})
+        assert (answer.status, answer.json()["model"]) == (202, model)
+    assert (await program.post("/api/v1/models/load", {"model": "gpt"})).status == 404
+    await put(program, {"name": None})
+
+
+@in_loop
 async def test_another_origin_switches_nothing(program: Program) -> None:
     assert (await put(program, {"name": "day"}, headers="origin: https://evil.example\r\n")).status == 403
     assert (await program.get(ROUTES[0])).json()["active"] is None

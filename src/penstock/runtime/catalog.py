@@ -91,8 +91,15 @@ class Catalog:
         if name in self._off:
             hint = f" The active profile `{self.active}` has switched it off."
         elif name in self._targets:
-            hint = " It is a selector's, which stands for several models."
+            hint = " It stands for several models: it is a selector's, or pinned to one."
         return UnknownModel(model=name, hint=hint)
+
+    def model(self, name: str) -> str:
+        """The model that an operator means, by its name or an alias, whatever is pinned. Raises UnknownModel."""
+        target = self._own.get(name)
+        if target is None or target.selector is not None:
+            raise self.unknown(name)
+        return target.model
 
     def longest_prefix(self, path: bytes) -> tuple[Target, bytes] | None:
         """The model whose name a path begins with, and the rest of the path, as it is escaped.

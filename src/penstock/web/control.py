@@ -132,7 +132,7 @@ class Control:
         return json_answer(call_view(open_call.call))
 
     def _resolve(self, name: str) -> str:
-        return self._gateway.context.catalog.resolve(name).model
+        return self._gateway.context.catalog.model(name)
 
     def _named(self, body: Models) -> frozenset[str]:
         if (body.model is None) is not body.all:

@@ -66,11 +66,11 @@ class LiveRoutes:
 
     async def queue(self, model: str | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 200) -> Response:
         """The calls that wait, of a model or all, in the order of service as it looks now; and how many there are."""
-        name = None if model is None else self._gateway.context.catalog.resolve(model).model
+        name = None if model is None else self._gateway.context.catalog.model(model)
         waiting = self._gateway.dispatcher.waiting_count(name)
         return json_answer({"waiting": waiting, "calls": self._gateway.live.queue(name, limit)})
 
     async def log(self, model: str) -> Response:
         """The last lines that a model's engine printed."""
-        engine = self._gateway.engines[self._gateway.context.catalog.resolve(model).model]
+        engine = self._gateway.engines[self._gateway.context.catalog.model(model)]
         return Response(engine.log_tail(), media_type="text/plain; charset=utf-8")
