@@ -128,6 +128,22 @@ def test_a_failure_of_ours_is_one_that_the_dialects_own_meter_notices(dialect: T
     assert whole.failure == error.message
 
 
+@every_stream
+@given(data=st.data())
+def test_a_failure_is_an_event_of_its_own_wherever_the_engine_broke_off(
+    dialect: TextDialect, stream: bytes, data: st.DataObject
+) -> None:
+    hides = data.draw(st.booleans())
+    cut = data.draw(st.integers(1, len(stream)))
+    watching, client = meter(dialect, hides_usage_chunk=hides), meter(dialect)
+    passed = watching.feed(stream[:cut])
+    failure = dialect.stream_failure(errors.EngineDied(model="a"), "r", watching)
+    run(client, passed + failure)
+    assert client.failure == errors.EngineDied(model="a").message
+    if stream[:cut].endswith(b"\n\n"):
+        assert failure.startswith((b"data", b"event"))
+
+
 def test_only_a_chat_has_a_place_for_words_while_it_waits() -> None:
     chunk = json.loads(CHAT.waiting_text('a "word"', "m").removeprefix(b"data: "))
     (choice,) = chunk["choices"]

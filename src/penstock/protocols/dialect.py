@@ -55,7 +55,8 @@ class Dialect(Protocol):
     def stream_failure(self, error: GatewayError, request_id: str, after: Meter | None = None) -> bytes:
         """The same inside a stream that has already begun, and that ends with it: without the mark of completeness.
 
-        after: what has watched the stream so far; None = nothing of the engine's has gone out.
+        after: what has watched the stream so far, before its `finish`, whose bytes are half an event and not sent
+        any more; None = nothing of the engine's has gone out.
         """
 
     def waiting_text(self, text: str, model: str) -> bytes:

@@ -64,6 +64,11 @@ class StreamMeter:
     def failure(self) -> str | None:
         return self.reader.failure
 
+    @property
+    def is_torn(self) -> bool:
+        """What has passed ends in the middle of an event; what is held back instead has not passed."""
+        return self._splitter.has_cut or (bool(self._splitter.held) and not self._hides_usage_chunk)
+
     def feed(self, data: bytes) -> bytes:
         splitter, reader, hides = self._splitter, self.reader, self._hides_usage_chunk
         whole = data if data.endswith(b"\n\n") and not splitter.held else splitter.feed(data)

@@ -16,7 +16,7 @@ from penstock.protocols.dialect import Meter
 from penstock.protocols.metering import StreamMeter
 from penstock.protocols.openai_chat import OPENAI_ERRORS
 from penstock.protocols.refusals import responses_failure
-from penstock.protocols.text import TextDialect
+from penstock.protocols.text import TextDialect, ended
 from penstock.protocols.usage import ABSENT, UNREADABLE, error_text, take_metrics, take_responses, take_timings
 
 _NOT_YET_TOKENS = ("message", "reasoning")
@@ -140,7 +140,7 @@ class ResponsesDialect(TextDialect):
 
     def stream_failure(self, error: GatewayError, request_id: str, after: Meter | None = None) -> bytes:
         reader = after.reader if isinstance(after, StreamMeter) else None
-        return responses_failure(error, reader.next_number if isinstance(reader, ResponsesReader) else 0)
+        return ended(after) + responses_failure(error, reader.next_number if isinstance(reader, ResponsesReader) else 0)
 
 
 RESPONSES = ResponsesDialect("openai.responses", ResponsesReader, OPENAI_ERRORS, can_stream=True)

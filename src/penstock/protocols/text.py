@@ -25,6 +25,11 @@ def no_text(text: str, model: str) -> bytes:
     return b""
 
 
+def ended(after: Meter | None) -> bytes:
+    """What an event that was broken off must be followed by, so that the next one is read as one."""
+    return b"\n\n" if isinstance(after, StreamMeter) and after.is_torn else b""
+
+
 @dataclass(frozen=True, slots=True)
 class TextDialect:
     """One endpoint's way of speaking.
@@ -56,7 +61,7 @@ class TextDialect:
         return self.errors.refusal(error, request_id)
 
     def stream_failure(self, error: GatewayError, request_id: str, after: Meter | None = None) -> bytes:
-        return self.errors.failure(error, request_id)
+        return ended(after) + self.errors.failure(error, request_id)
 
     def waiting_text(self, text: str, model: str) -> bytes:
         return self.waiting(text, model)
