@@ -64,7 +64,9 @@ class AmbiguousQuery(BadRequest):
 
 
 class MissingModel(BadRequest):
-    """No model was named. Add a `model` member with one of the names that GET /v1/models lists."""
+    """No model was named. Add a `model` with one of the names that GET /v1/models lists: a member of a JSON body, a field
+    of a form, or in the query of a GET.
+    """
 
     code, param = "missing_model", "model"
 
