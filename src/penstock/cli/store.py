@@ -26,6 +26,8 @@ def print_ddl(where: Where) -> int:
 def import_file(where: Where, kind: Kind, file: Path) -> int:
     """Gives the exit code: 1 if any line was left out, and why is printed."""
     records = left_out = 0
+    if where.address.path is not None:
+        where.address.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with opened(where.address) as store:
         try:
             with file.open("rb") as lines, progress(f"importing {file.name}", file.stat().st_size) as advance:

@@ -75,9 +75,11 @@ def _as_json(file: BinaryIO, fields: Iterable[Field]) -> Iterator[bytes]:
         return
     kinds = {field.name: field.kind for field in fields}
     names = next(csv.reader([first.decode("utf-8", "replace")]))
-    for row in csv.reader(io.TextIOWrapper(file, "utf-8", errors="replace", newline="")):
+    text = io.TextIOWrapper(file, "utf-8", errors="replace", newline="")
+    for row in csv.reader(text):
         cells = zip(names, row, strict=False)
         yield msgspec.json.encode({name: _value(kinds[name], cell) for name, cell in cells if cell and name in kinds})
+    text.detach()  # or it would close the file, which is the caller's
 
 
 def _value(kind: str, cell: str) -> object:
