@@ -9,6 +9,8 @@ import signal
 
 import pytest
 
+from penstock.core.message import CallFacts
+from penstock.protocols.endpoints import BY_PATH
 from tests.fakes import (
     Behaviour,
     EngineProcess,
@@ -48,6 +50,27 @@ async def test_embeddings_completions_and_the_list_of_models_have_their_shapes()
         text = await exchange(engine.port, request("/v1/completions", {"model": "m", "prompt": "x"}))
         assert text.json()["object"] == "text_completion"
         assert (await get(engine.port, "/v1/models")).json()["object"] == "list"
+
+
+@in_loop
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages", "/completion", "/infill", "/v/chat/completions"])
+async def test_every_dialect_is_answered_in_its_own_form(path: str, *, stream: bool) -> None:
+    """Its own meter understands it."""
+    async with FakeEngine() as engine:
+        endpoint = BY_PATH[path.encode()]
+        asked = {"model": "m", "stream": stream, "fake": {"tokens": 3, "prompt_tokens": 9, "usage": "always"}}
+        path = (endpoint.engine_path or endpoint.path).decode()
+        answer = await exchange(engine.port, request(path, asked))
+        kind = b"text/event-stream" if stream else b"application/json"
+        assert b"content-type: " + kind in answer.head
+        meter = endpoint.dialect.meter(CallFacts("m", ()), kind)
+        meter.feed(answer.content)
+        meter.finish()
+        assert (meter.usage.prompt_tokens, meter.usage.completion_tokens) == (9, 3)
+        assert (meter.has_token, bool(meter.usage.finish_reason)) == (True, True)
+        refused = await exchange(engine.port, request(path, {"model": "m", "fake": {"status": 503}}))
+        assert "the fake engine refuses" in refused.body.decode()
 
 
 @in_loop

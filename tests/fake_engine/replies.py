@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tests.fake_engine import spoken
 from tests.fake_engine.behaviour import Behaviour, Framing
 from tests.fake_engine.seen import Request
 
@@ -31,7 +32,7 @@ def content(behaviour: Behaviour, request: Request) -> Content:
         blocks = (BLOCK[: min(len(BLOCK), size - at)] for at in range(0, size, len(BLOCK)))
         return Content("application/octet-stream", behaviour.framing or "length", blocks, size)
     if streams and behaviour.status < 400:
-        pieces = (f"data: {event}\n\n".encode() for event in _events(behaviour, request.path, asked))
+        pieces = (event.encode() for event in _stream(behaviour, request.path, asked))
         return _cut(Content("text/event-stream", behaviour.framing or "chunked", pieces), behaviour.piece_bytes)
     body = json.dumps(_answer(behaviour, request.path, asked)).encode()
     whole = Content("application/json", behaviour.framing or "length", iter([body]), len(body))
@@ -59,16 +60,18 @@ def _answer(behaviour: Behaviour, path: str, asked: dict[str, object]) -> object
     if behaviour.reply is not None:
         return behaviour.reply
     if behaviour.status >= 400:
-        return {"error": {"code": behaviour.status, "message": "the fake engine refuses", "type": "fake_error"}}
+        return spoken.refusal(path, behaviour.status)
+    if (other := spoken.whole(path, behaviour, _words(behaviour))) is not None:
+        return other
     model = asked.get("model")
     if path == "/v1/models":
         return {"object": "list", "data": [{"id": "fake", "object": "model", "owned_by": "fake"}]}
-    if path == "/v1/embeddings":
+    if path in ("/v1/embeddings", "/embeddings"):
         vectors = [{"object": "embedding", "index": 0, "embedding": [0.25, -0.5, 0.125]}]
         usage = {"prompt_tokens": behaviour.prompt_tokens, "total_tokens": behaviour.prompt_tokens}
         return {"object": "list", "model": model, "data": vectors, "usage": usage}
-    is_chat = path != "/v1/completions"
-    text = "".join(_word(i) for i in range(behaviour.tokens))
+    is_chat = not path.endswith("/completions") or path.endswith("/chat/completions")
+    text = "".join(_words(behaviour))
     said: dict[str, object] = {"message": {"role": "assistant", "content": text}} if is_chat else {"text": text}
     return {
         "id": "fake-1",
@@ -80,11 +83,16 @@ def _answer(behaviour: Behaviour, path: str, asked: dict[str, object]) -> object
     }
 
 
-def _events(behaviour: Behaviour, path: str, asked: dict[str, object]) -> Iterator[str]:
-    if behaviour.events is not None:
-        yield from behaviour.events
-        return
-    is_chat = path != "/v1/completions"
+def _stream(behaviour: Behaviour, path: str, asked: dict[str, object]) -> Iterator[str]:
+    """The events, each with its empty line."""
+    if behaviour.events is None and (other := spoken.stream(path, behaviour, _words(behaviour))) is not None:
+        return other
+    events = behaviour.events if behaviour.events is not None else _chunks(behaviour, path, asked)
+    return (f"data: {event}\n\n" for event in events)
+
+
+def _chunks(behaviour: Behaviour, path: str, asked: dict[str, object]) -> Iterator[str]:
+    is_chat = not path.endswith("/completions") or path.endswith("/chat/completions")
     kind = "chat.completion.chunk" if is_chat else "text_completion"
     chunk: dict[str, object] = {"id": "fake-1", "object": kind, "created": 1, "model": asked.get("model")}
     for i in range(behaviour.tokens):
@@ -106,6 +114,10 @@ def _tells_usage(behaviour: Behaviour, asked: dict[str, object]) -> bool:
 def _usage(behaviour: Behaviour) -> dict[str, int]:
     prompt, completion = behaviour.prompt_tokens, behaviour.tokens
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+def _words(behaviour: Behaviour) -> list[str]:
+    return [_word(i) for i in range(behaviour.tokens)]
 
 
 def _word(i: int) -> str:
