@@ -25,7 +25,7 @@ from penstock.core.redact import Redactor
 from penstock.protocols.endpoints import BY_PATH
 from penstock.runtime.captures import Captures
 from penstock.runtime.collecting import Capture
-from penstock.runtime.keeping import Keeper, inflate_zlib, packed
+from penstock.runtime.keeping import Keeper, packed
 from penstock.runtime.shelf import ENTRY_BYTES, Shelf
 
 if sys.version_info >= (3, 14):
@@ -106,7 +106,7 @@ def _calls(captures: Captures, turns: int, conversations: int) -> Iterator[Captu
 
 
 async def _shrinking(turns: int, conversations: int) -> None:
-    keeper, shelf = Keeper(Redactor(["upstream-secret-key"]), inflate_zlib), Shelf(2**30)
+    keeper, shelf = Keeper(Redactor(["upstream-secret-key"])), Shelf(2**30)
     captures = Captures(keeper, buffer_bytes=2**30, level=CaptureLevel.FULL)
     plain = alone = 0
     keep_s = put_s = 0.0
@@ -153,7 +153,7 @@ def _rss_mb() -> int:
 async def _collecting() -> None:
     """CPU nanoseconds on the loop. The crowd is larger than the thread may take, so most of it is let go at once."""
     for name, level in (("full", CaptureLevel.FULL), ("headers", CaptureLevel.HEADERS), ("off", CaptureLevel.OFF)):
-        captures = Captures(Keeper(Redactor(), inflate_zlib), buffer_bytes=2**28, level=level)
+        captures = Captures(Keeper(Redactor()), buffer_bytes=2**28, level=level)
         records = iter([_record(number) for number in range(20_000)])
         head = Head(b"POST", b"/v1/chat/completions", HEADERS, "1.1", None, dict(HEADERS))
         whole_call = functools.partial(_next_call, captures, records, head)

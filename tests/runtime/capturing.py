@@ -14,7 +14,7 @@ from penstock.protocols.endpoints import BY_PATH, Endpoint
 from penstock.protocols.endpoints import Capture as Kept
 from penstock.runtime.captures import Captures
 from penstock.runtime.collecting import Capture
-from penstock.runtime.keeping import Keeper, inflate_zlib
+from penstock.runtime.keeping import Keeper
 
 JSON: Headers = [(b"content-type", b"application/json")]
 CONFIGURED = "configured-upstream-key-1"
@@ -36,7 +36,7 @@ def record(call_id: str) -> CallRecord:
 def capturing(
     buffer_bytes: int = 2**20, level: CaptureLevel = CaptureLevel.FULL, model_levels: tuple[CaptureLevel, ...] = ()
 ) -> Iterator[Captures]:
-    keeper = Keeper(Redactor([CONFIGURED]), inflate_zlib)
+    keeper = Keeper(Redactor([CONFIGURED]))
     captures = Captures(keeper, buffer_bytes=buffer_bytes, level=level, model_levels=model_levels)
     try:
         yield captures

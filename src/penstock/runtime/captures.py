@@ -166,7 +166,7 @@ class Captures:
         self._failed.clear()
         self._succeeded.clear()
         self._keeping |= batch
-        raws = [capture.raw() for capture in batch.values()]
+        raws = [capture.raw() for capture in sorted(batch.values(), key=_ended_at)]
         kept = self._loop.run_in_executor(self._thread, self._keep, raws)
         kept.add_done_callback(lambda done: self._kept(batch, done))
         if self._rest_timer is not None:
@@ -205,3 +205,7 @@ class Captures:
     def _read(self, call_id: str) -> KeptCapture | None:
         content = self._shelf.read(call_id)
         return None if content is None else unpacked(content)
+
+
+def _ended_at(capture: Capture) -> float:
+    return capture.record.received_at + (capture.record.done_s or 0.0)

@@ -38,7 +38,7 @@ from penstock.runtime.captures import Captures
 from penstock.runtime.catalog import BEHIND, Catalog, behind
 from penstock.runtime.dispatcher import Dispatcher
 from penstock.runtime.feed import Feed
-from penstock.runtime.keeping import Keeper, inflate_zlib
+from penstock.runtime.keeping import Keeper
 from penstock.runtime.keys import Keyring
 from penstock.runtime.live import Live
 from penstock.runtime.opening import open_call
@@ -335,7 +335,7 @@ def _breakers(settings: Settings) -> dict[str, Breaker]:
 
 def _captures(settings: Settings) -> Captures:
     return Captures(
-        Keeper(Redactor(secret_values(settings)), inflate_zlib),
+        Keeper(Redactor(secret_values(settings))),
         buffer_bytes=settings.capture_buffer,
         level=settings.captures,
         model_levels={model.captures for model in settings.models.values()},

@@ -5,8 +5,6 @@ Runs on the thread of the captures. What cannot be searched for secrets is not k
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -25,17 +23,17 @@ from penstock.core.conversation import Conversation
 from penstock.core.message import Headers
 from penstock.core.redact import Redactor
 from penstock.core.shown import shown_secrets, without
+from penstock.errors import CannotInflate
 from penstock.protocols.answered import put_together
+from penstock.wire.inflate import inflate_for
 
 SEAM_BYTES = 512
 """So much on both sides of a gap is not kept: it may be a part of a secret that the gap has cut."""
 NAME_CHARACTERS = 256
 """Most of a name or a path in the list of captures."""
+STEP_BYTES = 4096
 INFLATED_BYTES = 4 * 1024 * 1024
 """Most that a compressed body is inflated to."""
-
-Inflate = Callable[[str, bytes, int], "bytes | None"]
-"""Undo a content coding, up to so many bytes; None = it cannot be undone."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(KeptCapture).decode
@@ -76,9 +74,8 @@ def unpacked(content: bytes) -> KeptCapture:
 class Keeper:
     """Makes captures fit to be kept."""
 
-    def __init__(self, redactor: Redactor, inflate: Inflate) -> None:
+    def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._inflate = inflate
 
     def kept(self, raw: RawCapture) -> KeptCapture:
         """What is kept of a call."""
@@ -129,40 +126,51 @@ class Keeper:
     def _body(self, raw: RawBody, headers: Headers, secrets: list[bytes]) -> KeptBody:
         if raw.absence is not Absence.NONE or not raw.passed_bytes:
             return KeptBody(raw.passed_bytes, absence=raw.absence if raw.passed_bytes else Absence.NONE)
-        fields = {name.lower(): value.decode("latin-1").strip().lower() for name, value in headers}
-        if is_media(fields.get(b"content-type", "")):
+        if is_media(_value(headers, b"content-type").decode("latin-1")):
             return KeptBody(raw.passed_bytes, absence=Absence.MEDIA)
         head, missing, tail = _joined(raw.collected)
-        coding = fields.get(b"content-encoding", "identity")
-        if coding not in ("", "identity"):
+        coding = _value(headers, b"content-encoding").strip()
+        if coding not in (b"", b"identity"):
             return self._inflated(raw.passed_bytes, coding, head, is_cut=missing > 0, secrets=secrets)
         if missing:
             missing += min(SEAM_BYTES, len(head)) + min(SEAM_BYTES, len(tail))
             head, tail = head[:-SEAM_BYTES], tail[SEAM_BYTES:]
         return KeptBody(raw.passed_bytes, self._masked(head, secrets), missing, self._masked(tail, secrets))
 
-    def _inflated(self, passed_bytes: int, coding: str, head: bytes, *, is_cut: bool, secrets: list[bytes]) -> KeptBody:
+    def _inflated(
+        self, passed_bytes: int, coding: bytes, head: bytes, *, is_cut: bool, secrets: list[bytes]
+    ) -> KeptBody:
         """Of what is cut, its beginning. How much is missing then nobody knows: at least what was not collected."""
-        plain = self._inflate(coding, head, INFLATED_BYTES)
-        if plain is None:
+        plain, is_whole = inflated(coding, head)
+        if not plain:
             return KeptBody(passed_bytes, absence=Absence.CODING)
         missing = 0
-        if is_cut or len(plain) >= INFLATED_BYTES:
+        if is_cut or not is_whole:
             plain, missing = plain[:-SEAM_BYTES], max(1, passed_bytes - len(head))
-        return KeptBody(passed_bytes, self._masked(plain, secrets), missing, coding=coding)
+        return KeptBody(passed_bytes, self._masked(plain, secrets), missing, coding=coding.decode("latin-1"))
 
     def _masked(self, content: bytes, secrets: list[bytes]) -> bytes:
         return self._redactor.content(without(without_media(content), secrets))
 
 
-def inflate_zlib(coding: str, data: bytes, most_bytes: int) -> bytes | None:
-    """gzip and deflate, as far as they can be read."""
-    if coding not in ("gzip", "x-gzip", "deflate"):
-        return None
+def inflated(coding: bytes, data: bytes) -> tuple[bytes, bool]:
+    """What is in compressed data, as far as it can be read within bounds, and whether that is all of it."""
+    inflate = inflate_for(coding)
+    if inflate is None:
+        return b"", False
+    plain = bytearray()
     try:
-        return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(data, most_bytes)
-    except zlib.error:
-        return None
+        for at in range(0, len(data), STEP_BYTES):
+            plain += inflate.feed(data[at : at + STEP_BYTES])
+            if len(plain) > INFLATED_BYTES:
+                return bytes(plain[:INFLATED_BYTES]), False
+    except CannotInflate:
+        return bytes(plain), False
+    return bytes(plain), True
+
+
+def _value(headers: Headers, name: bytes) -> bytes:
+    return b",".join(value for other, value in headers if other.lower() == name)
 
 
 def _joined(collected: Collected) -> tuple[bytes, int, bytes]:

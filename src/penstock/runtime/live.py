@@ -77,7 +77,9 @@ class Live:
 
     def recent(self, limit: int) -> list[dict[str, object]]:
         """The calls that ended last, newest first."""
-        return [record_view(record) for record in islice(reversed(self._context.recorder.recent), limit)]
+        has = self._context.captures.has
+        newest = islice(reversed(self._context.recorder.recent), limit)
+        return [record_view(record, has_capture=has(record.id)) for record in newest]
 
     def closed_count(self) -> int:
         return self._context.recorder.closed_count

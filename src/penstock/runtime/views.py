@@ -76,6 +76,7 @@ class CallView(msgspec.Struct, frozen=True):
     estimate_s: float | None
     bound_s: float | None
     response_bytes: int
+    has_capture: bool
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -118,6 +119,7 @@ def call_view(call: Call) -> CallView:
         estimate_s=None if wait is None else wait.estimate_s,
         bound_s=None if wait is None else wait.bound_s,
         response_bytes=record.response_bytes or 0,
+        has_capture=call.context.captures.has(record.id),
     )
 
 
@@ -125,9 +127,10 @@ def _epoch_s(call: Call, monotonic_s: float | None) -> float | None:
     return None if monotonic_s is None else call.record.received_at + monotonic_s - call.opened_s
 
 
-def record_view(record: CallRecord) -> dict[str, Any]:
+def record_view(record: CallRecord, *, has_capture: bool) -> dict[str, Any]:
     """The record's own fields and the spans derived from them; `key` falls back on the fingerprint."""
     view: dict[str, Any] = msgspec.to_builtins(record)
+    view["has_capture"] = has_capture
     view["key"] = record.key or record.key_fingerprint
     view["queue_wait_s"] = spans.queue_wait_s(record)
     view["load_wait_s"] = spans.load_wait_s(record)

@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 from penstock import __version__
 from penstock.errors import BadRequest, GatewayError
 from penstock.runtime.gateway import Gateway
+from penstock.web.captures import add_capture_routes
 from penstock.web.compat.overlaat import Overlaat
 from penstock.web.control import Control
 from penstock.web.cors import Cors
@@ -76,6 +77,7 @@ def _add_what_operators_see(app: FastAPI, gateway: Gateway) -> None:
     app.get("/api/v1/models/log")(live.log)
     app.get("/api/v1/keys")(KeyRoutes(gateway).all)
     app.get("/api/v1/profiles")(Profiles(gateway).all)
+    add_capture_routes(app, gateway.captures)
 
 
 def _add_what_operators_do(app: FastAPI, gateway: Gateway) -> None:
