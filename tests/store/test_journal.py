@@ -1,14 +1,10 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import resource
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import pytest
 
 from penstock.core.record import CallRecord
 from penstock.store.fsync import Syncer
@@ -16,6 +12,7 @@ from penstock.store.journal import RETRY_AFTER_S, Journal
 from penstock.store.reserve import STEP_BYTES, Reserve
 from penstock.store.rows import load_of, record_of, sample_of
 from penstock.store.segments import read_segment, segments_in
+from tests.store.small_disk import a_small_disk, fill_up
 from tests.store.some_calls import a_full_call, a_load, a_sample, an_open_call, ended
 
 MIB = 1 << 20
@@ -208,7 +205,7 @@ def test_memory_takes_what_the_disk_does_not_and_only_then_are_records_lost_and_
 
 
 def test_the_journal_of_a_full_disk_writes_into_its_reserve(tmp_path: Path) -> None:
-    with a_small_disk(tmp_path, size_bytes=4 * MIB) as disk:
+    with a_small_disk(tmp_path / "disk", size_bytes=4 * MIB) as disk:
         journal = Journal(disk, boot_id="b1", reserve_bytes=2 * MIB, memory_records=100, clock=(clock := Clock()))
         fill_up(disk / "somebody-else")
         call = a_full_call()
@@ -249,25 +246,3 @@ def test_a_journal_that_syncs_writes_the_same_lines(tmp_path: Path) -> None:
     journal.close()
     journal.close()
     assert [record.id for record in read_all(tmp_path)] == ["c1"]
-
-
-@contextmanager
-def a_small_disk(tmp_path: Path, *, size_bytes: int) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only root can make a small disk")
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", "--lazy", str(disk)], check=True)
-
-
-def fill_up(path: Path) -> None:
-    with path.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(4096))
-        except OSError:
-            return
