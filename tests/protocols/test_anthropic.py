@@ -82,6 +82,7 @@ def test_what_is_no_count_is_unknown_and_not_zero(odd: object) -> None:
         (event("content_block_start", content_block={"type": "tool_use", "name": "f"}), True),
         (event("content_block_start", content_block={"type": "text", "text": ""}), False),
         (event("content_block_start", content_block={"type": "thinking", "thinking": ""}), False),
+        (event("content_block_start", content_block={}), False),
         (event("ping"), False),
         (start(input_tokens=1), False),
     ],

@@ -47,6 +47,8 @@ def test_what_vllm_measured_stands_in_the_response() -> None:
         ("response.output_item.added", {"item": {"type": "function_call", "name": "f"}}, True),
         ("response.output_item.added", {"item": {"type": "message", "content": []}}, False),
         ("response.output_item.added", {"item": {"type": "reasoning"}}, False),
+        ("response.output_item.added", {"item": {}}, False),
+        ("response.output_item.added", {}, False),
         ("response.created", {"response": {"status": "in_progress"}}, False),
         ("response.queued", {"response": {"status": "queued"}}, False),
     ],

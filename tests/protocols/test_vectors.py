@@ -13,10 +13,13 @@ LLAMACPP = (
     b'"results":[{"index":0,"relevance_score":1.73},{"index":1,"relevance_score":1.67}]}'
 )
 VLLM = b'{"model":"a","usage":{"prompt_tokens":8,"total_tokens":8},"results":[{"index":0,"document":{"text":"x"}}]}'
+JINA = b'{"model":"a","usage":{"total_tokens":8},"results":[]}'
 TEI = b'[{"index":0,"score":0.9},{"index":1,"score":0.1}]'
 
 
-@pytest.mark.parametrize(("answer", "tokens"), [(LLAMACPP, 8), (VLLM, 8), (TEI, None), (b"[]", None), (b"", None)])
+@pytest.mark.parametrize(
+    ("answer", "tokens"), [(LLAMACPP, 8), (VLLM, 8), (JINA, 8), (TEI, None), (b"[]", None), (b"", None)]
+)
 def test_a_ranking_counts_what_it_read(answer: bytes, tokens: int | None) -> None:
     source = TokenSource.NONE if tokens is None else TokenSource.USAGE
     assert watched(RERANK, answer).usage == Usage(source, tokens)

@@ -74,11 +74,7 @@ class MessageReader:
             take_anthropic(self.usage, said.usage, is_start=False)
         delta = said.delta
         self._stop(said.stop_reason if delta is None else delta.stop_reason)
-        block = said.content_block
-        if (delta is not None and (delta.text or delta.thinking or delta.partial_json)) or (
-            block is not None and block.type not in _NOT_YET_TOKENS
-        ):
-            self.has_token = True
+        self.has_token = self.has_token or _says_something(delta, said.content_block)
         return False
 
     def _start(self, message: msgspec.Raw) -> None:
@@ -92,6 +88,12 @@ class MessageReader:
     def _stop(self, reason: object) -> None:
         if isinstance(reason, str) and reason:
             self.usage.finish_reason = reason
+
+
+def _says_something(delta: _Delta | None, block: _Block | None) -> bool:
+    if delta is not None and (delta.text or delta.thinking or delta.partial_json):
+        return True
+    return block is not None and isinstance(block.type, str) and block.type not in _NOT_YET_TOKENS
 
 
 class CountReader(MessageReader):

@@ -52,9 +52,11 @@ _decode = msgspec.json.Decoder(_Answer).decode
 
 
 class ChatReader:
-    """Of chat, completions, embeddings and rerank alike: those without choices say only `usage`."""
+    """Collects what a chat or a completion says about itself."""
 
     __slots__ = ("failure", "has_token", "usage")
+
+    take_usage = staticmethod(take_openai)
 
     def __init__(self) -> None:
         self.usage = Usage()
@@ -83,7 +85,7 @@ class ChatReader:
                 self.has_token = True
         if answer.timings is not ABSENT:
             take_timings(self.usage, answer.timings)
-        counts = answer.usage is not ABSENT and take_openai(self.usage, answer.usage)
+        counts = answer.usage is not ABSENT and self.take_usage(self.usage, answer.usage)
         if answer.metrics is not ABSENT:
             take_metrics(self.usage, answer.metrics)
         if answer.error is not ABSENT:

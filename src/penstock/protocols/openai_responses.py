@@ -102,7 +102,8 @@ class ResponsesReader:
         if kind.endswith(".delta"):
             self.has_token = self.has_token or bytes(said.delta) not in (b"", b'""', b"null")
         elif kind == "response.output_item.added":
-            self.has_token = self.has_token or (said.item is not None and said.item.type not in _NOT_YET_TOKENS)
+            item = said.item.type if said.item is not None else None
+            self.has_token = self.has_token or (isinstance(item, str) and item not in _NOT_YET_TOKENS)
         elif kind == "error":
             self.failure = error_text(said.error) or error_text(said.message) or "it gave no reason"
 

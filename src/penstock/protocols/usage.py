@@ -3,6 +3,7 @@
 A whole prompt is what the model has read, whether it was computed or came from a cache:
 
 * OpenAI's `usage`: `prompt_tokens`, which includes the cached part (`prompt_tokens_details.cached_tokens`).
+  Of embeddings and rerank some say `total_tokens` alone: nothing is generated, so it is the prompt.
 * The `usage` of its Responses: `input_tokens`, which includes the cached part (`input_tokens_details.cached_tokens`).
 * Anthropic's `usage`: `input_tokens + cache_read_input_tokens + cache_creation_input_tokens`; the second is cached.
 * llama.cpp's `timings`: `prompt_n + cache_n`, computed now and taken from a cache. Beside those of its own
@@ -42,6 +43,7 @@ class _Usage(msgspec.Struct):
 
     prompt_tokens: object = None
     completion_tokens: object = None
+    total_tokens: object = None
     prompt_tokens_details: msgspec.Raw = ABSENT
     completion_tokens_details: msgspec.Raw = ABSENT
     input_tokens: object = None
@@ -86,13 +88,23 @@ def tokens(value: object) -> int | None:
 
 
 def take_openai(usage: Usage, raw: msgspec.Raw) -> bool:
-    """Take a `usage` of chat, completions, embeddings or rerank. False = it counts nothing."""
+    """Take a `usage` of chat or completions. False = it counts nothing."""
     try:
         said = _usage(raw)
     except UNREADABLE:
         return False
     details = said.prompt_tokens_details, said.completion_tokens_details
     return _take(usage, said.prompt_tokens, said.completion_tokens, *details)
+
+
+def take_vectors(usage: Usage, raw: msgspec.Raw) -> bool:
+    """Take a `usage` of embeddings or rerank. Some say only a total, which is the prompt: nothing else is there."""
+    if take_openai(usage, raw):
+        return True
+    try:
+        return _take(usage, _usage(raw).total_tokens, None, ABSENT, ABSENT)
+    except UNREADABLE:
+        return False
 
 
 def take_responses(usage: Usage, raw: msgspec.Raw) -> bool:

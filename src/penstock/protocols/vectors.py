@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from penstock.protocols.openai_chat import OPENAI_ERRORS, ChatReader
 from penstock.protocols.text import TextDialect
+from penstock.protocols.usage import take_vectors
 
-EMBEDDINGS = TextDialect("openai.embeddings", ChatReader, OPENAI_ERRORS)
-RERANK = TextDialect("rerank", ChatReader, OPENAI_ERRORS)
+
+class VectorReader(ChatReader):
+    """An answer like a chat's, without choices."""
+
+    __slots__ = ()
+
+    take_usage = staticmethod(take_vectors)
+
+
+EMBEDDINGS = TextDialect("openai.embeddings", VectorReader, OPENAI_ERRORS)
+RERANK = TextDialect("rerank", VectorReader, OPENAI_ERRORS)
