@@ -64,8 +64,8 @@ class AmbiguousQuery(BadRequest):
 
 
 class MissingModel(BadRequest):
-    """No model was named. Add a `model` with one of the names that GET /v1/models lists: a member of a JSON body, a field
-    of a form, or in the query of a GET.
+    """No model was named. Add a `model` with one of the names that GET /v1/models lists: a member of a JSON body, a
+    field of a form, or in the query of a GET.
     """
 
     code, param = "missing_model", "model"
@@ -181,7 +181,7 @@ class QuotaSpent(QuotaExceeded):
 
 
 class NotLoaded(GatewayError):
-    """`{model}` is not loaded, and {path} does not load it (upstream_ignore_paths)."""
+    """`{model}` is not loaded, and {path} does not load it (upstream_ignore_paths, ignore_websockets)."""
 
     status, code, outcome, is_retry_useful = 409, "model_not_loaded", "rejected_disabled", False
 

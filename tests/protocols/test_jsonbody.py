@@ -190,6 +190,15 @@ def test_a_large_value_is_never_copied() -> None:
     assert json.loads(joined(pieces)) == {"model": "b", "messages": [PAD * 20], "x": {"y": PAD, "z": 2}}
 
 
+def test_thousands_of_large_members_take_no_longer_than_their_number_says() -> None:
+    body = memoryview(json.dumps({str(number): "x" * 5_000 for number in range(MAX_MEMBERS)}).encode())
+    began_s = time.process_time()
+    pieces = jsonbody.edit(jsonbody.opened(body), Edits(put={"y": b"1"}))
+    assert time.process_time() - began_s < 1.0
+    assert len(pieces) > MAX_MEMBERS
+    assert joined(pieces) == bytes(body)[:-1] + b',"y":1}'
+
+
 @KINDS
 @pytest.mark.parametrize("pad", ["", PAD])
 def test_a_member_is_added_at_the_end(kind: type[Body], pad: str) -> None:
@@ -215,6 +224,14 @@ def test_a_member_whose_name_is_only_talked_about_is_there_once(pad: str) -> Non
     said = 'say \\"model\\" and "model" twice: {"model": "model"}'
     body = json.dumps({"model": "a", "x": said, "y": {"model": 1, "z": [{"model": 2}]}, "pad": pad}).encode()
     assert joined(jsonbody.opened(memoryview(body))) == body
+
+
+def test_a_member_that_is_there_thousands_of_times_is_taken_out_at_once() -> None:
+    body = b'{"model":"a"' + b',"x":1' * (MAX_MEMBERS - 1) + b"}"
+    began_s = time.process_time()
+    assert edited(body, drop=("x",)) == b'{"model":"a"}'
+    assert edited(body, put={"x": b"2"}) == b'{"model":"a","x":2}'
+    assert time.process_time() - began_s < 0.5
 
 
 def test_values_that_look_like_members_do_not_hide_one() -> None:

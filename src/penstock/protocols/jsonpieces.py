@@ -7,6 +7,8 @@ whole value.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from penstock.core.message import Body
@@ -22,26 +24,34 @@ MAX_COPIED_BYTES = 2**20
 
 
 class Source(NamedTuple):
-    """A text in which `null` stands for some large values. holes: where (ascending), and for what."""
+    """A text in which `null` stands for some large values. holes: where, ascending; views: for what."""
 
     text: Body
-    holes: tuple[tuple[int, memoryview], ...] = ()
+    holes: tuple[int, ...] = ()
+    views: tuple[memoryview, ...] = ()
 
     @classmethod
     def of(cls, pieces: Pieces) -> Source:
         if len(pieces) == 1:
             return cls(pieces[0])
         parts: list[Body] = []
-        holes: list[tuple[int, memoryview]] = []
+        holes: list[int] = []
+        views: list[memoryview] = []
         at = 0
         for piece in pieces:
             if isinstance(piece, memoryview):
-                holes.append((at, piece))
+                holes.append(at)
+                views.append(piece)
                 parts.append(NULL)
             else:
                 parts.append(piece)
             at += len(parts[-1])
-        return cls(b"".join(parts), tuple(holes))
+        return cls(b"".join(parts), tuple(holes), tuple(views))
+
+    def between(self, start: int, end: int) -> Iterator[tuple[int, memoryview]]:
+        """The holes in a part of the text."""
+        for index in range(bisect_left(self.holes, start), bisect_left(self.holes, end)):
+            yield self.holes[index], self.views[index]
 
 
 class Kept(NamedTuple):
@@ -67,11 +77,10 @@ class PieceWriter:
 
     def keep(self, kept: Kept) -> None:
         source, at = kept.source, kept.start
-        for hole, view in source.holes:
-            if at <= hole < kept.end:
-                self._slice(source.text, at, hole)
-                self._view(view)
-                at = hole + len(NULL)
+        for hole, view in source.between(at, kept.end):
+            self._slice(source.text, at, hole)
+            self._view(view)
+            at = hole + len(NULL)
         self._slice(source.text, at, kept.end)
 
     def done(self) -> Pieces:

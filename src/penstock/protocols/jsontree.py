@@ -116,8 +116,8 @@ class Container:
         others go, so that nobody can count differently."""
         if self._is_object:
             found = [child for child in self.children if child.name == step.name]
-            for child in found[:-1]:
-                self.children.remove(child)
+            if len(found) > 1:
+                self.children = [child for child in self.children if child.name != step.name or child is found[-1]]
             return found[-1] if found else None
         if step.index is None or (step.index == LAST and not is_last_meant):
             return None
@@ -173,9 +173,8 @@ def _opened(child: _Child) -> Container | None:
     if isinstance(child.value, Container):
         return child.value
     source, start, end = child.value
-    for hole, view in source.holes:
-        if hole == start:
-            source, start, end = Source(view), 0, len(view)
+    for _, view in source.between(start, start + 1):
+        source, start, end = Source(view), 0, len(view)
     if source.text[start] not in (_OBJECT, _ARRAY):
         return None
     child.value, _ = _taken_apart(source, start, end)
