@@ -18,8 +18,9 @@ MAX_PART_HEAD_BYTES = 8 * 1024
 MAX_BOUNDARY_CHARACTERS = 70
 """RFC 2046, section 5.1.1."""
 
+_FIRST_STEP_BYTES = 1024
 _STEP_BYTES = 2**20
-"""A mapped body is searched in copies of this size."""
+"""A mapped body is searched in copies of pieces, which grow from the first size to the second: many parts are small."""
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105
 _PARAMETER = re.compile(rf'[ \t]*;[ \t]*({_TOKEN})[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|({_TOKEN}))')
@@ -181,10 +182,12 @@ def _find(body: Body, wanted: bytes, start: int) -> int:
     """Where `wanted` begins, at `start` or later; -1 = nowhere. Of a view there is never a copy of the whole."""
     if not isinstance(body, memoryview):
         return body.find(wanted, start)
-    for at in range(start, len(body), _STEP_BYTES):
-        found = bytes(body[at : at + _STEP_BYTES + len(wanted) - 1]).find(wanted)
+    at, step_bytes = start, _FIRST_STEP_BYTES
+    while at < len(body):
+        found = bytes(body[at : at + step_bytes + len(wanted) - 1]).find(wanted)
         if found >= 0:
             return at + found
+        at, step_bytes = at + step_bytes, min(2 * step_bytes, _STEP_BYTES)
     return -1
 
 
