@@ -112,7 +112,7 @@ class Fleet:
     def is_held_up(self, now_s: float) -> bool:
         """Is time passing that no promise covers?
 
-        By a pause, the memory of others, a stop, a back-off, a load that takes longer than expected.
+        By a pause, the memory of others, a stop, a back-off, a websocket, a load that takes longer than expected.
         """
         is_outside = any(obstacle.reason in OUTSIDE_THE_BOUND for obstacle in self._swaps.obstacles.values())
         return (
@@ -120,6 +120,7 @@ class Fleet:
             or bool(self._wishes.paused)
             or any(
                 replica.phase in (Phase.STOPPING, Phase.BACKOFF)
+                or replica.kept_until_s > now_s
                 or (replica.phase in COMING and now_s > replica.since_s + self._room.queues[replica.id].load_s)
                 for replica in self._replicas.values()
             )
@@ -158,7 +159,7 @@ class Fleet:
     def _is_idle_too_long(self, model: Model, replica: Replica, now_s: float) -> bool:
         if model.ttl_s is None or not model.is_launched or replica.phase is not Phase.READY or replica.running:
             return False
-        return self._is_over(replica.idle_since_s + model.ttl_s, now_s)
+        return self._is_over(max(replica.idle_since_s + model.ttl_s, replica.kept_until_s), now_s)
 
     def _swap(self, now_s: float) -> Iterator[Action]:
         """Close the gates of those who must leave and open all others; stop who is drained, start who has room."""
@@ -172,6 +173,9 @@ class Fleet:
         for name in sorted(self._wishes.unloads):
             yield from self._stop_drained([name], now_s)
         for goal in goals:
+            kept_until_s = max([self._replicas[name].kept_until_s for name in goal.victims], default=0.0)
+            if not self._is_over(kept_until_s, now_s):
+                continue
             for stop in self._stop_drained(sorted(goal.victims), now_s):
                 self._swaps.promise(goal.target)
                 yield stop

@@ -149,6 +149,7 @@ class Replica:
     running: set[str] = field(default_factory=set)  # ticket ids
     since_s: float = 0.0  # when it entered its phase
     idle_since_s: float = 0.0  # when its last call ended, or when it became ready
+    kept_until_s: float = 0.0  # bytes pass on a websocket to it: until then it is not stopped
     failures: int = 0  # failed starts in a row
     failure: str = ""  # why the last start failed, in words
 

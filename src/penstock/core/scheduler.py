@@ -152,6 +152,11 @@ class Scheduler:
             self._swaps.space.measured(replica_id, footprint)
         return self._settle(now_s)
 
+    def keep(self, replica_id: str, generation: int, until_s: float) -> None:
+        """Bytes pass on a websocket to it: no swap stops it before `until_s`. Nothing else comes of that now."""
+        if (replica := self._fleet.find(replica_id, generation)) is not None:
+            replica.kept_until_s = max(replica.kept_until_s, until_s)
+
     def tick(self, now_s: float) -> list[Action]:
         """Time has passed, and nothing else."""
         return self._settle(now_s)

@@ -115,7 +115,12 @@ class Dispatcher:
 
     def key_terms(self, terms: Mapping[str, KeyTerms]) -> None:
         """Keys were added, changed or revoked."""
-        self._decided(self._scheduler.configure(replace(self._scheduler.plan, keys=terms), self._clock()))
+        self._decided(self._scheduler.set_keys(terms, self._clock()))
+
+    def keep(self, replica_id: str, for_s: float) -> None:
+        """Bytes pass on a websocket to it, which protects it from swaps for a while."""
+        replica = self._scheduler.replicas[replica_id]
+        self._scheduler.keep(replica_id, replica.generation, self._clock() + for_s)
 
     # For samplers.
 

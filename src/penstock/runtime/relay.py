@@ -27,6 +27,9 @@ from penstock.runtime.told import refusal, waiting_comment, waiting_text
 from penstock.wire.exchange import Client
 from penstock.wire.upstream import Failure
 
+PROTECTED_S = 60.0
+"""A websocket on which nothing passed for so long no longer keeps its engine loaded."""
+
 COMMENT_EVERY_S = 10.0
 TEXT_AFTER_S = 1.0
 TEXT_EVERY_S = 5.0
@@ -288,6 +291,12 @@ class Relay:
     def _give_up(self, error: errors.GatewayError) -> None:
         self._let_go()
         self._fail(error)
+
+    def protect(self, now_s: float) -> None:
+        """Called about once a second for a websocket: while bytes pass, its engine is not swapped out."""
+        quiet_s = now_s - self._answer.heard_s
+        if quiet_s < PROTECTED_S and self._wanted is not self._context.behind:
+            self._context.dispatcher.keep(self._target.model, PROTECTED_S - quiet_s)
 
     def interrupt(self) -> None:
         """The gateway ends before the call does."""

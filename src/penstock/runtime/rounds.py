@@ -41,6 +41,8 @@ def look(parts: Parts, now_s: float) -> None:
     """Once."""
     for served in list(parts.context.serving.values()):
         served.check_limits(now_s)
+    for tunnel in list(parts.context.tunnels.values()):
+        tunnel.protect(now_s)
     parts.context.patience.look(now_s)
     for connection in list(parts.doors.connections):
         connection.sweep(now_s)

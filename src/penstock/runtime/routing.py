@@ -11,7 +11,7 @@ from penstock.core.model import Phase
 from penstock.errors import GatewayError, NotLoaded
 from penstock.protocols.endpoints import BY_PATH, Endpoint
 from penstock.protocols.raw import UPSTREAM, below_upstream, passed_through
-from penstock.runtime.catalog import Catalog
+from penstock.runtime.catalog import Catalog, Target
 from penstock.runtime.dispatcher import Dispatcher
 
 OWN_PATHS = frozenset({b"/", b"/health", b"/metrics", b"/v1/models", b"/models", b"/upstream"})
@@ -51,16 +51,18 @@ class Router:
         target, rest = found
         if not rest:
             return None  # a path relative to the engine's root needs the slash: the web sends there
-        refusal = self._refusal(target.model, rest)
+        refusal = self._refusal(target, head, rest)
         name = unquote_to_bytes(path[: len(path) - len(rest)]).decode("utf-8", "surrogateescape")
         return below_upstream(head, name, rest, refusal)
 
-    def _refusal(self, model: str, rest: bytes) -> GatewayError | None:
-        replica = self._dispatcher.replicas[model]
+    def _refusal(self, target: Target, head: Head, rest: bytes) -> GatewayError | None:
+        """Why the request may not load the model; None = it may, or need not."""
+        replica = self._dispatcher.replicas[target.model]
         if not replica.model.is_launched or replica.phase is Phase.READY:
             return None
-        if any(pattern.search(rest) for pattern in self._ignored):
-            return NotLoaded(model=model, path=rest.decode("latin-1"))
+        is_quiet = target.settings.ignore_websockets and b"upgrade" in head.fields
+        if is_quiet or any(pattern.search(rest) for pattern in self._ignored):
+            return NotLoaded(model=target.model, path=rest.decode("latin-1"))
         return None
 
 
