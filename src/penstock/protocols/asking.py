@@ -55,7 +55,7 @@ def read(head: Head, body: Body, *, can_stream: bool, counts_by_options: bool = 
     """
     pieces = jsonbody.opened(body)
     try:
-        peek = _peek(jsonbody.outline(pieces))
+        peek = _peek(pieces[0] if len(pieces) == 1 else jsonbody.outline(pieces))
     except jsonbody.UNREADABLE as exc:
         raise jsonbody.decode_failed(exc, body) from exc
     is_stream = can_stream and peek.stream is True
