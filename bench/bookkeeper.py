@@ -1,8 +1,9 @@
 """What it costs to carry records from the journal to the store: python -m bench.bookkeeper --help.
 
-Three ways, two journal lines per record in each: a backlog carried over within one process; the same by a bookkeeper's
-own process; and, by that process then, calls that open and end at a steady rate while it looks on. With --against the
-rounds of this and of other versions of the sources alternate, each in a fresh folder.
+With SQLite, or with the PostgreSQL that --store names (its tables are emptied before each way; give it a database of
+its own). Three ways, two journal lines per record in each: a backlog carried over within one process; the same by a
+bookkeeper's own process; and, by that process then, calls that open and end at a steady rate while it looks on. With
+--against the rounds of this and of other versions of the sources alternate, each in a fresh folder.
 """
 
 from __future__ import annotations
@@ -20,29 +21,33 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from sqlalchemy import create_engine, inspect
+
 from bench.rig.processes import cpu_us_by_process, rss_bytes
+from penstock.config.store_address import FILE_NAME, StoreAddress, read_address, sqlite_address
 from penstock.core.record import CallRecord, Outcome
 from penstock.runtime.bookkeeper import Bookkeeper
-from penstock.runtime.bookkeeping import command
+from penstock.runtime.bookkeeping import command, environment
 from penstock.runtime.recorder import uuid7
 from penstock.store.journal import Journal
-from penstock.store.sqlite import SqliteStore
+from penstock.store.opening import open_store
 
 HERE = Path(__file__).parents[1] / "src"
 IN_FLIGHT = 64
 LIVE_S, TURN_S = 10.0, 0.005
 LIVE_LAST_S = itertools.cycle([0.02, 0.1, 0.3, 0.6, 2.0])
-NAMES = {"gateway_id": "g", "boot_id": "this"}
+GATEWAY_ID, BOOT_ID = "g", "this"
 
 
 def main() -> None:
     args = _parser().parse_args()
     if args.once:
-        print(json.dumps(_measure(args.records, args.rate)))
+        print(json.dumps(_measure(args.records, args.rate, args.store)))
         return
     sources = [HERE, *args.against]
     found: dict[Path, list[dict[str, float]]] = {source: [] for source in sources}
     argv = [sys.executable, "-m", "bench.bookkeeper", "--once", f"--records={args.records}", f"--rate={args.rate}"]
+    argv += [] if args.store is None else [f"--store={args.store}"]
     for _, source in itertools.product(range(args.rounds), sources):
         environment = {**os.environ, "PYTHONPATH": str(source)}
         said = subprocess.run(argv, env=environment, stdout=subprocess.PIPE, check=True).stdout
@@ -59,19 +64,34 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=int, default=1000, help="calls per second, for those that are looked on at")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--against", type=Path, nargs="*", default=[], metavar="SRC", help="src of another version")
+    parser.add_argument("--store", metavar="URL", help="postgresql://…; default: SQLite in a new folder")
     parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)
     return parser
 
 
-def _measure(records: int, rate: int) -> dict[str, float]:
+def _measure(records: int, rate: int, url: str | None) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder:
-        return {**_in_process(Path(folder, "one"), records), **_as_child(Path(folder, "two"), records, rate)}
+        one, two = Path(folder, "one"), Path(folder, "two")
+        found = _in_process(one, records, _address(one, url))
+        return {**found, **_as_child(two, records, rate, _address(two, url))}
 
 
-def _in_process(state_dir: Path, records: int) -> dict[str, float]:
+def _address(state_dir: Path, url: str | None) -> StoreAddress:
+    """A store with nothing in it."""
+    if url is None:
+        return sqlite_address(state_dir / FILE_NAME)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        if inspect(connection).has_table("calls"):
+            connection.exec_driver_sql("TRUNCATE calls, journal_checkpoint")
+    engine.dispose()
+    return read_address(url)
+
+
+def _in_process(state_dir: Path, records: int, address: StoreAddress) -> dict[str, float]:
     _write_backlog(state_dir, records)
-    store = SqliteStore(state_dir / "penstock.db")
-    bookkeeper = Bookkeeper(state_dir / "journal", store, **NAMES)
+    store = open_store(address)
+    bookkeeper = Bookkeeper(state_dir / "journal", store, gateway_id=GATEWAY_ID, boot_id=BOOT_ID)
     bookkeeper.prepare()
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     while bookkeeper.carry_over():
@@ -82,11 +102,13 @@ def _in_process(state_dir: Path, records: int) -> dict[str, float]:
     return {"in process: records/s": records / wall_s, "in process: cpu_us": cpu_s / records * 1e6}
 
 
-def _as_child(state_dir: Path, records: int, rate: int) -> dict[str, float]:
+def _as_child(state_dir: Path, records: int, rate: int, address: StoreAddress) -> dict[str, float]:
     _write_backlog(state_dir, records)
     backlog, journal = state_dir / "backlog", state_dir / "journal"
     journal.rename(backlog)
-    with subprocess.Popen(command(state_dir, **NAMES), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+    environ = {**os.environ, **environment(address)}
+    argv = command(state_dir, gateway_id=GATEWAY_ID, boot_id=BOOT_ID)
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ) as child:
         wait = _waiter(child)
         wait(lambda status: status["store"] == "ok")
         started_s, before_us = time.perf_counter(), _cpu_us(child)
@@ -134,9 +156,9 @@ def _write_backlog(state_dir: Path, records: int) -> None:
 
 def _write_live(state_dir: Path, rate: int) -> int:
     """Open and end calls as time passes; return how many."""
-    journal = Journal(state_dir, boot_id=NAMES["boot_id"], reserve_bytes=0)
+    journal = Journal(state_dir, boot_id=BOOT_ID, reserve_bytes=0)
     running: list[tuple[float, str, CallRecord]] = []
-    calls, started_s, count = _calls(NAMES["boot_id"]), time.perf_counter(), 0
+    calls, started_s, count = _calls(BOOT_ID), time.perf_counter(), 0
     while running or count < rate * LIVE_S:
         now_s = time.perf_counter() - started_s
         for call in itertools.islice(calls, max(0, int(min(now_s, LIVE_S) * rate) - count)):
