@@ -69,6 +69,4 @@ class PeerSettings(Section):
     breaker: BreakerOrOff = Field(
         default=None, description="When to stop sending calls to it. Default: the file's `breaker`."
     )
-    forward_priority: v.Flag = Field(
-        default=False, description="Leave `priority` and `metadata.workload` in requests to it."
-    )
+    forward_priority: v.Flag = Field(default=False, description="Leave `priority` in requests to it.")

@@ -138,7 +138,7 @@ class ModelSettings(Section):
         description="What is kept of its calls for the operator to look at. Default: the file's `captures`.",
     )
     forward_priority: v.Flag = Field(
-        default=False, description="Leave `priority` and `metadata.workload` in requests to the engine."
+        default=False, description="Leave `priority` in requests to the engine."
     )
     pool: v.Name | None = Field(default=None, description="The compute pool its calls are charged to.")
     cost: v.Share | None = Field(

@@ -221,10 +221,10 @@ class Call:
 
     def _refusal(self, target: Target, now_s: float) -> GatewayError | None:
         """Why this model may not be asked; nothing is charged for that."""
-        context = self.context
-        if self.key is not None and (error := context.keyring.may_use(self.key, target.model, target.settings)):
+        context, key, model = self.context, self.key, target.model
+        if key is not None and (error := context.keyring.may_use(key, model, target.settings, target.selector)):
             return error
-        self._breaker = breaker = context.breakers.get(target.model)
+        self._breaker = breaker = context.breakers.get(model)
         if breaker is None or not breaker.failures:
             return None
         self._asked.append(breaker)

@@ -39,6 +39,7 @@ class Request:
     body: tuple[Body, ...]
     has_body: bool
     asks_upgrade: bool = False  # to the websocket protocol
+    connect_s: float | None = None  # how long making a connection may take; None = as long as it takes
 
     def head(self, pool: Pool) -> bytes:
         size = sum(map(len, self.body)) if self.has_body else None
@@ -133,7 +134,7 @@ class Errand:
         try:
             if pool is None:
                 raise ConnectionRefusedError("it is gone")
-            connection = await pool.connect()
+            connection = await pool.connect(self._request.connect_s)
         except OSError as exc:
             may_wait = self._sent_back < MAX_SENT_BACK
             is_ending = may_wait and await self._engine.is_ending(pool)

@@ -251,7 +251,7 @@ class Gateway:
     def _preloaded(self) -> list[str]:
         names = self.settings.preload
         launched = [name for name, model in self.settings.models.items() if model.upstream is None]
-        return launched if "*" in names else [self.context.catalog.resolve(name).model for name in names]
+        return launched if "*" in names else [self.context.catalog.model(name) for name in names]
 
     async def _wind_down(self) -> None:
         """No new connections, no new admissions; what is in flight may finish."""

@@ -107,9 +107,12 @@ class Keyring:
             return UnknownKey()
         return ExpiredKey(key=key.name) if key.is_expired(self._now()) else key
 
-    def may_use(self, key: Key | None, model: str, settings: ModelSettings) -> KeyForbidden | None:
-        """Why the key may not use the model, which goes by its name and its aliases; None = it may."""
-        if key is None or key.may_use((model, *settings.aliases)):
+    def may_use(
+        self, key: Key | None, model: str, settings: ModelSettings, selector: str | None = None
+    ) -> KeyForbidden | None:
+        """Why the key may not use the model, which goes by its name, its aliases and a selector's; None = it may."""
+        names = (model, *settings.aliases) if selector is None else (model, *settings.aliases, selector)
+        if key is None or key.may_use(names):
             return None
         return KeyForbidden(key=key.name, model=model)
 

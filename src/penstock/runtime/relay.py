@@ -121,9 +121,18 @@ class Relay:
             self._wanted = self._target = self._context.behind
             return
         self.call.record.model_requested = facts.model or None
-        self._wanted = self._target = target = self._context.catalog.resolve(facts.model)
+        self._wanted = self._target = target = self._resolved(facts.model)
         if target.choice is None:
             self._outgoing = edited(self._endpoint, self._head, facts, target)
+
+    def _resolved(self, name: str) -> Target:
+        key = self.call.key
+        try:
+            return self._context.catalog.resolve(name)
+        except errors.UnknownModel as exc:
+            if key is None or not key.models:
+                raise
+            raise errors.UnknownModel(model=name, hint="") from exc  # names that it may not use are no hint for it
 
     def _enter(self) -> None:
         if self.call.capture is not None:

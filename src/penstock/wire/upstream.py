@@ -324,9 +324,9 @@ class Pool:
                 return connection
         return None
 
-    async def connect(self) -> Connection:
+    async def connect(self, timeout_s: float | None = CONNECT_TIMEOUT_S) -> Connection:
         """A new connection. Raises OSError (TimeoutError included) when the engine cannot be reached."""
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             _, connection = await self._loop.create_connection(
                 lambda: Connection(self), self.host, self.port, ssl=self._tls
             )
