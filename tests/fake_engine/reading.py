@@ -45,15 +45,16 @@ def _parse_head(head: bytes) -> Request:
 
 async def _read_body(reader: asyncio.StreamReader, request: Request) -> bytes:
     if "chunked" in (request.header("transfer-encoding") or "").lower():
-        return await _read_chunks(reader)
+        return await _read_chunks(reader, request)
     return await reader.readexactly(int(request.header("content-length") or 0))
 
 
-async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
+async def _read_chunks(reader: asyncio.StreamReader, request: Request) -> bytes:
     body = bytearray()
     while size := int((await reader.readuntil(b"\r\n")).partition(b";")[0], 16):
         body += await reader.readexactly(size)
         await reader.readexactly(2)
-    while await reader.readuntil(b"\r\n") != b"\r\n":
-        pass  # trailers
+    while (line := await reader.readuntil(b"\r\n")) != b"\r\n":
+        name, _, value = line.decode("latin-1").partition(":")
+        request.trailers.append((name, value.strip()))
     return bytes(body)

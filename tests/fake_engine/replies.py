@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.fake_engine import spoken
+from tests.fake_engine import media, spoken
 from tests.fake_engine.behaviour import Behaviour, Framing
 from tests.fake_engine.seen import Request
 
@@ -26,17 +27,42 @@ class Content:
 
 def content(behaviour: Behaviour, request: Request) -> Content:
     asked = _asked(request.body)
-    streams = behaviour.kind == "stream" or (behaviour.kind == "auto" and asked.get("stream") is True)
     if behaviour.kind == "bytes":
         size = behaviour.size_bytes
         blocks = (BLOCK[: min(len(BLOCK), size - at)] for at in range(0, size, len(BLOCK)))
-        return Content("application/octet-stream", behaviour.framing or "length", blocks, size)
+        media_type = behaviour.media_type or "application/octet-stream"
+        return Content(media_type, behaviour.framing or "length", blocks, size)
+    streams = behaviour.kind == "stream" or (behaviour.kind == "auto" and _asks_stream(request, asked))
     if streams and behaviour.status < 400:
         pieces = (event.encode() for event in _stream(behaviour, request.path, asked))
-        return _cut(Content("text/event-stream", behaviour.framing or "chunked", pieces), behaviour.piece_bytes)
-    body = json.dumps(_answer(behaviour, request.path, asked)).encode()
-    whole = Content("application/json", behaviour.framing or "length", iter([body]), len(body))
-    return _cut(whole, behaviour.piece_bytes)
+        media_type = behaviour.media_type or "text/event-stream"
+        return _cut(Content(media_type, behaviour.framing or "chunked", pieces), behaviour.piece_bytes)
+    said = _echo(request) if behaviour.kind == "echo" else _answer(behaviour, request.path, asked)
+    body = said if isinstance(said, bytes) else json.dumps(said).encode()
+    media_type = behaviour.media_type or ("audio/mpeg" if isinstance(said, bytes) else "application/json")
+    return _cut(
+        Content(media_type, behaviour.framing or "length", iter([body]), len(body)),
+        behaviour.piece_bytes,
+    )
+
+
+def _asks_stream(request: Request, asked: dict[str, object]) -> bool:
+    is_in_form = b'name="stream"\r\n\r\ntrue\r\n' in request.body or b"&stream=true" in request.body
+    is_asked = asked.get("stream") is True or asked.get("stream_format") == "sse" or is_in_form
+    return is_asked and not media.can_only_answer_whole(request.path)
+
+
+def _echo(request: Request) -> object:
+    """The request as it arrived."""
+    return {
+        "method": request.method,
+        "target": request.target,
+        "version": request.version,
+        "headers": request.headers,
+        "trailers": request.trailers,
+        "body_bytes": len(request.body),
+        "body_sha256": hashlib.sha256(request.body).hexdigest(),
+    }
 
 
 def _asked(body: bytes) -> dict[str, object]:
@@ -61,7 +87,8 @@ def _answer(behaviour: Behaviour, path: str, asked: dict[str, object]) -> object
         return behaviour.reply
     if behaviour.status >= 400:
         return spoken.refusal(path, behaviour.status)
-    if (other := spoken.whole(path, behaviour, _words(behaviour))) is not None:
+    words = _words(behaviour)
+    if other := spoken.whole(path, behaviour, words) or media.whole(path, behaviour, words):
         return other
     model = asked.get("model")
     if path == "/v1/models":
@@ -85,7 +112,9 @@ def _answer(behaviour: Behaviour, path: str, asked: dict[str, object]) -> object
 
 def _stream(behaviour: Behaviour, path: str, asked: dict[str, object]) -> Iterator[str]:
     """The events, each with its empty line."""
-    if behaviour.events is None and (other := spoken.stream(path, behaviour, _words(behaviour))) is not None:
+    words = _words(behaviour)
+    other = spoken.stream(path, behaviour, words) or media.stream(path, behaviour, words)
+    if other is not None and behaviour.events is None:
         return other
     events = behaviour.events if behaviour.events is not None else _chunks(behaviour, path, asked)
     return (f"data: {event}\n\n" for event in events)

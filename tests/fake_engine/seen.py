@@ -17,6 +17,7 @@ class Request:
     headers: list[tuple[str, str]]
     body: bytes = b""
     connection: int = 0  # which of the engine's connections, counted from 1
+    trailers: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def path(self) -> str:

@@ -37,8 +37,8 @@ class Reply:
             self._writer.write(b"HTTP/1.1 %d %s\r\n\r\n" % (status, _phrase(status)))
         if behaviour.kind == "nothing":
             return await self._end(keeps=False)
-        if behaviour.kind == "garbage":
-            self._writer.write(GARBAGE)
+        if behaviour.kind in ("garbage", "raw"):
+            self._writer.write(GARBAGE if behaviour.kind == "garbage" else behaviour.raw.encode("latin-1"))
             return await self._end(keeps=False)
         return await self._send_content(content(behaviour, request), request)
 
@@ -49,10 +49,14 @@ class Reply:
         keeps = what.framing != "eof" and (request.header("connection") or "").lower() != "close"
         self._writer.write(self._head(what, keeps=keeps))
         if request.method != "HEAD" and await self._send_pieces(what):
-            self._writer.write(
-                b"0\r\n\r\n" if what.framing == "chunked" and self._behaviour.ending == "finish" else b""
-            )
+            self._end_chunks(what)
         return await self._end(keeps=keeps)
+
+    def _end_chunks(self, what: Content) -> None:
+        if what.framing == "chunked" and self._behaviour.ending == "finish":
+            trailers = (self._behaviour.trailers or {}).items()
+            lines = [b"0", *(f"{name}: {value}".encode() for name, value in trailers), b"", b""]
+            self._writer.write(b"\r\n".join(lines))
 
     def _head(self, what: Content, *, keeps: bool) -> bytes:
         behaviour = self._behaviour

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
+from tests.fake_engine import websocket
 from tests.fake_engine.behaviour import Behaviour
 from tests.fake_engine.reading import HEAD_LIMIT_BYTES, BrokenRequest, read_request
 from tests.fake_engine.seen import Request, Seen
@@ -105,8 +106,19 @@ class FakeEngine:
             request.connection = number
             if request.path in ("/health", "/__seen", "/__release"):
                 keeps = await self._answer_itself(request, writer)
-            else:
-                keeps = await self._answer(request, writer)
+                continue
+            behaviour = self._behaviour(request)
+            if behaviour.websocket and websocket.is_offered(request):
+                await self._echo(request, reader, writer)
+                return
+            keeps = await self._answer(behaviour, request, writer)
+
+    async def _echo(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.seen.begin(request)
+        try:
+            await websocket.echo(request, reader, writer)
+        finally:
+            self.seen.end(left=False)
 
     async def _answer_itself(self, request: Request, writer: asyncio.StreamWriter) -> bool:
         behaviour = Behaviour(reply={"status": "ok"})
@@ -123,12 +135,12 @@ class FakeEngine:
             behaviour = Behaviour(reply={**self.facts, **self.seen.as_json()})
         return await self._reply(behaviour, writer).send(request)
 
-    async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> bool:
+    async def _answer(self, behaviour: Behaviour, request: Request, writer: asyncio.StreamWriter) -> bool:
         """Answer until the reply has ended or the client has left."""
         self.seen.begin(request)
         connection = writer.transport.get_protocol()
         assert isinstance(connection, _Connection)
-        reply = asyncio.ensure_future(self._reply(self._behaviour(request), writer).send(request))
+        reply = asyncio.ensure_future(self._reply(behaviour, writer).send(request))
         gone = asyncio.ensure_future(connection.gone.wait())
         left = True
         try:
