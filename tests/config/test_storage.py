@@ -10,7 +10,7 @@ from penstock.config.faults import ConfigError
 from penstock.config.load import loads
 from penstock.config.schema import Settings
 from penstock.config.storage import StoreSettings
-from penstock.config.store_address import choose_address, read_address
+from penstock.config.store_address import choose_address, password_of, read_address
 
 HERE = Path("/state")
 
@@ -64,6 +64,20 @@ def test_a_password_comes_from_the_environment_and_is_in_no_repr_and_no_message(
 )
 def test_what_is_shown_of_an_address_has_no_password(url: str, shown: str) -> None:
     assert str(read_address(url)) == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "password"),
+    [
+        ("postgres://u:p@h:5432/d", "p"),
+        ("postgresql://u:p@ss@h/d", "p@ss"),
+        ("postgresql://u@h:5432/d", ""),
+        ("postgresql:///d?host=/run", ""),
+        ("sqlite:////var/lib/p.db", ""),
+    ],
+)
+def test_a_password_is_found_wherever_it_may_be_written(url: str, password: str) -> None:
+    assert password_of(url) == password
 
 
 @given(st.text(max_size=30))

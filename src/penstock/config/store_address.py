@@ -56,6 +56,12 @@ def read_address(url: str, folder: Path | None = None) -> StoreAddress:
     return sqlite_address((folder or Path()) / path)
 
 
+def password_of(url: str) -> str:
+    """The password in a store's URL as it is written there; "" = it has none."""
+    user, _, _ = url.partition("://")[2].partition("?")[0].partition("/")[0].rpartition("@")
+    return user.partition(":")[2]
+
+
 def sqlite_address(path: Path) -> StoreAddress:
     """The same address for every way to write it."""
     absolute = path.resolve()
