@@ -186,8 +186,8 @@ class _Handler(BaseHTTPRequestHandler):
         if (answer := self.server_page.answers.get(path)) is not None:
             self._answer(*answer)
             return
-        file = UI_FOLDER / ("index.html" if path == "/" else path.removeprefix("/ui/"))
-        if (path == "/" or path.startswith("/ui/")) and file.is_file():
+        file = UI_FOLDER / ("index.html" if path == "/" else path.removeprefix("/page/"))
+        if (path == "/" or path.startswith("/page/")) and file.is_file():
             self._answer(HTTPStatus.OK, CONTENT_TYPES[file.suffix], file.read_bytes())
         else:
             self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"not found")

@@ -103,7 +103,7 @@ async def test_a_command_is_json_whatever_the_client_calls_it(door: Doors) -> No
     assert await asked(door(), method="POST", content_type="application/x-www-form-urlencoded") == 202
 
 
-@pytest.mark.parametrize("path", ["/health", "/", "/ui", "/ui/main.js", "/api/v1/session"])
+@pytest.mark.parametrize("path", ["/health", "/", "/ui", "/page/main.js", "/api/v1/session"])
 def test_with_keys_only_a_sign_of_life_and_the_page_to_log_in_on_need_none(path: str, guarded: Door) -> None:
     @in_loop
     async def answered() -> None:

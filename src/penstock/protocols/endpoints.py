@@ -1,7 +1,7 @@
 """THE table: every path by which a call can reach an engine. There is no second door.
 
-A row says where the model's name stands, which dialect the caller speaks, whether the call
-takes a slot, and what may be kept of it. Whoever adds an endpoint adds a row.
+A row says where the model's name stands, which dialect the caller speaks, and what may be kept of
+it. Every row's calls wait for a slot of their engine. Whoever adds an endpoint adds a row.
 """
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ class Capture(enum.Enum):
 class Endpoint:
     """One row. The engine is asked for `engine_path`, after its address's own prefix; b"" = the same as `path`.
 
-    takes_slot: it keeps the engine busy, so that it waits for one of its slots.
     admin_methods: these change the engine for everybody, and need an admin's key.
     """
 
@@ -54,23 +53,20 @@ class Endpoint:
     dialect: Dialect
     capture: Capture
     engine_path: bytes = b""
-    takes_slot: bool = True
     admin_methods: tuple[bytes, ...] = ()
 
 
 GET, POST = (b"GET",), (b"POST",)
 
 
-def _text(path: bytes, dialect: Dialect, capture: Capture = Capture.BODIES, *, takes_slot: bool = True) -> Endpoint:
+def _text(path: bytes, dialect: Dialect, capture: Capture = Capture.BODIES) -> Endpoint:
     """A row whose requests and answers are JSON."""
-    return Endpoint(path, POST, ModelIn.JSON, dialect, capture, takes_slot=takes_slot)
+    return Endpoint(path, POST, ModelIn.JSON, dialect, capture)
 
 
-def _unversioned(
-    path: bytes, dialect: Dialect, capture: Capture = Capture.BODIES, *, takes_slot: bool = True
-) -> Endpoint:
+def _unversioned(path: bytes, dialect: Dialect, capture: Capture = Capture.BODIES) -> Endpoint:
     """The same for engines whose paths have no version: `/v` is not passed on."""
-    return Endpoint(b"/v" + path, POST, ModelIn.JSON, dialect, capture, engine_path=path, takes_slot=takes_slot)
+    return Endpoint(b"/v" + path, POST, ModelIn.JSON, dialect, capture, engine_path=path)
 
 
 def _form(path: bytes, dialect: Dialect, capture: Capture) -> Endpoint:
@@ -88,12 +84,12 @@ TABLE: tuple[Endpoint, ...] = (
     _text(b"/rerank", vectors.RERANK),
     _text(b"/reranking", vectors.RERANK),
     _text(b"/v1/messages", anthropic.MESSAGES),
-    _text(b"/v1/messages/count_tokens", anthropic.COUNT_TOKENS, takes_slot=False),
+    _text(b"/v1/messages/count_tokens", anthropic.COUNT_TOKENS),
     _text(b"/completion", llamacpp.COMPLETION),
     _text(b"/infill", llamacpp.INFILL),
-    _text(b"/tokenize", llamacpp.TOKENIZE, takes_slot=False),
-    _text(b"/detokenize", llamacpp.DETOKENIZE, takes_slot=False),
-    Endpoint(b"/props", GET + POST, ModelIn.JSON, media.PROPS, Capture.BODIES, takes_slot=False, admin_methods=POST),
+    _text(b"/tokenize", llamacpp.TOKENIZE),
+    _text(b"/detokenize", llamacpp.DETOKENIZE),
+    Endpoint(b"/props", GET + POST, ModelIn.JSON, media.PROPS, Capture.BODIES, admin_methods=POST),
     _unversioned(b"/chat/completions", openai_chat.CHAT),
     _unversioned(b"/completions", openai_chat.COMPLETIONS),
     _unversioned(b"/responses", openai_responses.RESPONSES),
@@ -101,17 +97,17 @@ TABLE: tuple[Endpoint, ...] = (
     _unversioned(b"/rerank", vectors.RERANK),
     _unversioned(b"/reranking", vectors.RERANK),
     _unversioned(b"/messages", anthropic.MESSAGES),
-    _unversioned(b"/messages/count_tokens", anthropic.COUNT_TOKENS, takes_slot=False),
+    _unversioned(b"/messages/count_tokens", anthropic.COUNT_TOKENS),
     _text(b"/v1/audio/speech", media.SPEECH, Capture.REQUEST),
     _form(b"/v1/audio/transcriptions", media.TRANSCRIPTIONS, Capture.ANSWER),
     _form(b"/v1/audio/translations", media.TRANSLATIONS, Capture.ANSWER),
-    Endpoint(b"/v1/audio/voices", GET + POST, ModelIn.JSON, media.VOICES, Capture.ANSWER, takes_slot=False),
+    Endpoint(b"/v1/audio/voices", GET + POST, ModelIn.JSON, media.VOICES, Capture.ANSWER),
     _text(b"/v1/images/generations", media.IMAGES, Capture.REQUEST),
     _form(b"/v1/images/edits", media.IMAGES, Capture.HEADS),
     _form(b"/v1/images/variations", media.VARIATIONS, Capture.HEADS),
     _text(b"/sdapi/v1/txt2img", media.SDAPI, Capture.REQUEST),
     _text(b"/sdapi/v1/img2img", media.SDAPI, Capture.HEADS),
-    Endpoint(b"/sdapi/v1/loras", GET, ModelIn.QUERY, media.SDAPI, Capture.BODIES, takes_slot=False),
+    Endpoint(b"/sdapi/v1/loras", GET, ModelIn.QUERY, media.SDAPI, Capture.BODIES),
     Endpoint(
         b"/audioapi/v1/tasks/run",
         POST,

@@ -116,7 +116,7 @@ def _add_page(app: FastAPI, gateway: Gateway) -> None:
     app.get("/", include_in_schema=False)(_page)
     app.get("/ui", include_in_schema=False)(_to_page)
     app.get("/ui/", include_in_schema=False)(_to_page)
-    app.mount("/ui", PageFiles(directory=UI), name="ui")
+    app.mount("/page", PageFiles(directory=UI), name="page")
 
 
 class PageFiles(StaticFiles):

@@ -24,7 +24,7 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 OPEN_PATHS = frozenset({"/health", "/v1/models", "/models"})
 """Answered to everybody while no keys are configured."""
-KEYLESS_PATHS = frozenset({"/health", "/", "/ui", "/api/v1/session"})
+KEYLESS_PATHS = frozenset({"/health", "/", "/ui", "/ui/", "/api/v1/session"})
 """Answered without a key: that it lives, and the page on which a key can be shown."""
 CHANGING_GETS = frozenset({"/unload", "/compat/llama-swap/unload"})
 """Another system's routes that change something although they are asked for with GET."""
@@ -101,7 +101,7 @@ class Door:
 
     def _refusal_by_key(self, scope: Message, headers: dict[bytes, bytes]) -> GatewayError | None:
         path, changes = scope["path"], scope["method"] not in SAFE_METHODS or scope["path"] in CHANGING_GETS
-        if path in KEYLESS_PATHS or path.startswith("/ui/"):
+        if path in KEYLESS_PATHS or path.startswith("/page/"):
             return None
         key: Key | GatewayError | None = self._keyring.in_session(headers)
         if key is not None and changes and PAGE_HEADER not in headers:

@@ -57,7 +57,7 @@ def test_the_page_has_no_inline_script_or_style_and_names_only_files_beside_it()
     index = (UI_FOLDER / "index.html").read_text()
     assert not re.search(r"<style|style=|\son\w+=|<script>", index)
     for address in re.findall(r'(?:src|href)="([^"]+)"', index):
-        assert (UI_FOLDER / address.removeprefix("ui/")).is_file(), address
+        assert (UI_FOLDER / address.removeprefix("page/")).is_file(), address
 
 
 def _node() -> str:

@@ -21,7 +21,7 @@ const MOON = "M13.5 9.8A5.8 5.8 0 0 1 6.2 2.5a5.8 5.8 0 1 0 7.3 7.3z";
 export function Header({ gateway, connection, clock, onPlay, sessionKey, onLeave }) {
   return html`
     <header class="bar">
-      <h1><img src="ui/mark.svg" alt="" width="24" height="24" />Penstock</h1>
+      <h1><img src="page/mark.svg" alt="" width="24" height="24" />Penstock</h1>
       ${gateway && html`<${Facts} gateway=${gateway} clock=${clock} />`}
       <span class="bar-gap"></span>
       <span class="connection" data-connection=${connection} role="status">${connection}</span>
