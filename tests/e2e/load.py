@@ -50,4 +50,7 @@ async def _client(port: int, sent: bytes, numbers: itertools.count[int], count: 
             answers.ids.append(head.partition("x-penstock-id:")[2].split("\r\n")[0].strip())
         else:
             answers.refused[status] = answers.refused.get(status, 0) + 1
+        if "\r\nconnection: close" in head:
+            writer.close()
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.close()

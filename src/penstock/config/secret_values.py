@@ -10,10 +10,7 @@ from penstock.core.redact import is_telling
 
 
 def secret_values(settings: Settings) -> tuple[str, ...]:
-    """Keys sent to upstreams and peers, the store's password, and what engines are given in variables of a telling name.
-
-    In no order.
-    """
+    """Keys sent to upstreams and peers, the store's password, and engines' variables of a telling name. No order."""
     return tuple({each for each in _found(settings) if each})
 
 
