@@ -74,6 +74,39 @@ def test_a_table_that_somebody_else_has_locked_is_said_to_be_locked(store: Postg
     assert store.count() == 1
 
 
+@pytest.mark.parametrize("many", [1, 60], ids=["a few", "many"])
+def test_a_server_that_is_too_slow_is_away_and_not_waited_for(url: str, many: int) -> None:
+    store = PostgresStore(url, statement_timeout_ms=200)
+    store.prepare()
+    engine = create_engine(url)
+    with engine.begin() as other:
+        other.exec_driver_sql(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(9); RETURN NEW; END'"
+        )
+        other.exec_driver_sql("CREATE TRIGGER slow BEFORE INSERT ON calls EXECUTE FUNCTION slow()")
+    calls = [an_open_call(f"c{number}") for number in range(many)]
+    with pytest.raises(StoreAway, match="timeout") as caught:
+        store.upsert(rows(*calls), [], HERE)
+    assert not caught.value.is_locked
+    with engine.begin() as other:
+        other.exec_driver_sql("DROP TRIGGER slow ON calls")
+    engine.dispose()
+    store.upsert(rows(*calls), [], HERE)
+    assert store.count() == many
+    store.close()
+
+
+def test_a_connection_cut_in_the_middle_of_many_rows_is_made_anew(postgres: Server, store: PostgresStore) -> None:
+    first = [an_open_call(f"c{number}") for number in range(50)]
+    store.upsert(rows(*first), [], HERE)
+    ours = "application_name = 'penstock bookkeeper'"
+    postgres.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}")
+    with pytest.raises(StoreAway):
+        store.upsert(rows(*map(ended, first)), [], dataclasses.replace(HERE, offset=2))
+    store.upsert(rows(*map(ended, first)), [], dataclasses.replace(HERE, offset=2))
+    assert {record.outcome for record in store.latest(100)} == {"completed"}
+
+
 def test_text_that_this_database_cannot_hold_is_set_aside(store: PostgresStore) -> None:
     call = an_open_call("nul")
     call.path = "/a\0b"

@@ -17,6 +17,9 @@ CONNECT_WITHIN_S = 5
 LOCK_TIMEOUT_MS = 1000
 """Short: whoever waits for a lock has other duties, and tries again."""
 
+STATEMENT_TIMEOUT_MS = 20_000
+"""Less than the time after which a silent bookkeeper is taken for stuck: so it lives to say that the server is slow."""
+
 UNANSWERED_AFTER_MS = 10_000
 """When a server that takes no packets any more counts as gone (Linux only; elsewhere the system decides)."""
 
@@ -39,7 +42,7 @@ _MERGE_INCOMING = upsert_until_ended(insert(calls).from_select(COLUMNS, select(_
 class PostgresStore(SqlStore):
     """A Store in the database at `url`, postgresql://USER@HOST/DATABASE; needs the rights to create tables there."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> None:
         engine = create_engine(
             make_url(url).set(drivername="postgresql+psycopg"),
             paramstyle="format",
@@ -48,7 +51,7 @@ class PostgresStore(SqlStore):
                 "application_name": "penstock bookkeeper",
                 "connect_timeout": CONNECT_WITHIN_S,
                 "tcp_user_timeout": UNANSWERED_AFTER_MS,
-                "options": f"-c lock_timeout={LOCK_TIMEOUT_MS}",
+                "options": f"-c lock_timeout={LOCK_TIMEOUT_MS} -c statement_timeout={statement_timeout_ms}",
             },
         )
         super().__init__(engine, insert_or=insert, is_locked=_is_locked)
@@ -56,6 +59,7 @@ class PostgresStore(SqlStore):
     def prepare(self) -> None:
         """One gateway at a time: two that start together would both find no tables."""
         with self._transaction() as connection:
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # tables of years take their time
             connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
             migrate(connection)
 
