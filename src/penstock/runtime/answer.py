@@ -122,7 +122,7 @@ class Answer:
                 elif lower == b"x-request-id":  # the caller gets its own back
                     headers = _without(headers, b"x-request-id")
             elif len(name) == 16 and name.lower() == b"content-encoding":
-                content_encoding = value
+                content_encoding = content_encoding + b", " + value if content_encoding else value
         record.response_content_type = content_type.decode("latin-1") or None
         self.meter = self._dialect.meter(self._facts, content_type)
         if content_encoding not in PLAIN:
@@ -131,11 +131,11 @@ class Answer:
             is_stream = content_type.startswith(b"text/event-stream") and content_encoding in PLAIN
             self._keep_promise(status, is_event_stream=is_stream)
         else:
+            self._is_event_stream = content_type.startswith(b"text/event-stream") and content_encoding in PLAIN
             self._begin_reply(status, headers, length, content_type)
 
     def _begin_reply(self, status: int, headers: Headers, length: bytes | None, content_type: bytes) -> None:
-        self._is_event_stream = content_type.startswith(b"text/event-stream")
-        if self._is_event_stream:
+        if content_type.startswith(b"text/event-stream"):
             headers = [*_without(headers, b"x-accel-buffering"), UNBUFFERED]
             if self._facts.hides_usage_chunk and length is not None:
                 headers, length = _without(headers, b"content-length"), None
@@ -201,13 +201,15 @@ class Answer:
 
     def break_off(self, error: errors.GatewayError) -> None:
         """Something has gone out already: say in the stream why it ends, without the mark of completeness; or cut."""
+        watched = self.meter if self.is_begun and self._misfit is None else None
+        failure = self._dialect.stream_failure(error, self._call.request_id, watched)  # it may number its events
         if self.is_begun:
+            self.meter.finish()  # for the books; an event that the engine left torn is not sent
             self._call.keep_usage(self.meter.usage)
         if not self._is_event_stream:
             self.client.abort()
             return
-        rest = self.meter.finish() if self.is_begun and self._misfit is None else b""
-        self._say(rest + self._dialect.stream_failure(error, self._call.request_id))
+        self._say(failure)
         self.client.finish(_nobody_asks)
 
     def _keep_promise(self, status: int, *, is_event_stream: bool) -> None:

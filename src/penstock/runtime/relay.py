@@ -351,7 +351,6 @@ class Relay:
                 self._refuse(error)
             return
         call, record = self.call, self.call.record
-        call.keep_usage(self._answer.meter.usage)
         call.leave()
         record.error_code, record.error_detail = error.code, error.message
         self._answer.break_off(error)
