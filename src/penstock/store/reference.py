@@ -35,6 +35,28 @@ the variable `DATABASE_URL` names another. The store may be away for hours: noth
 are derived among them; `penstock store ddl` prints the tables.
 """
 
+_TROUBLE = """
+## How long they are kept
+
+`store.keep` (90 days) is for calls and loads, `store.keep_samples` (30 days) for samples of the host, `store.keep_size`
+for all of them together: beyond it the oldest go. The bookkeeper deletes 1000 at a time between its batches, and gives
+freed space of SQLite's file back a mebibyte at a time; PostgreSQL does that itself (autovacuum), and its size is
+estimated from the number of rows, because its files do not shrink.
+
+## When something is broken
+
+* **The gateway is killed**: what a client was told is in the journal; calls that were open become `interrupted`.
+* **The machine loses power**: what its disk had not been told to keep is lost; `journal_fsync: 1s` bounds that.
+* **The bookkeeper dies or hangs**: it is started anew, and goes on where the store says it was.
+* **The store is down, slow, locked, read-only or full**: the records wait in the journal; `/health/detail` says why,
+  since when (`journal_lag_s`), and how much (`journal_lag_bytes`).
+* **The store refuses a row, or a line of the journal is damaged**: it is set aside in the table `poisoned` with its
+  reason, and the others go on.
+* **The journal's disk is full**: the 64 MiB are used that were reserved for that, then memory for 100 000 records.
+* **Memory is full as well**: `store.journal_full: serve` serves on and counts `records_lost`; `refuse` answers 503
+  `journal_full` until there is room, and then one record tells by its `count` how many were refused.
+"""
+
 _VIEWS = """
 ## Views for what was made for Overlaat
 
@@ -58,6 +80,7 @@ def markdown() -> str:
             _chapter("Samples of the host: table `samples`", HostSample),
             _objects(),
             _VIEWS,
+            _TROUBLE,
         ]
     )
 
