@@ -13,6 +13,8 @@ from penstock.core.lines import Entry
 from penstock.core.model import Model, Pool
 from penstock.core.plan import EPSILON, Policy, base_cost
 
+_FULL = Obstacle(WaitReason.BUDGET_FULL)
+
 
 def share_of(model: Model, pool: Pool | None, prompt_tokens: int, policy: Policy) -> float:
     """What a call takes of the pool: more for a long prompt, but never the lane of one short call beside it."""
@@ -48,7 +50,7 @@ class Budget:
         if self.pool.is_exclusive and self.running and name not in self.running:
             return Obstacle(WaitReason.EXCLUSIVE, next(iter(self.running)))
         if self.used + entry.share > self.pool.budget + EPSILON:
-            return Obstacle(WaitReason.BUDGET_FULL)
+            return _FULL
         kept = self.reservation
         if kept is None or (kept.entry.due_s, kept.entry.seq) >= (entry.due_s, entry.seq):
             return None  # only who is due later stands back

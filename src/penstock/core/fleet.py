@@ -114,17 +114,15 @@ class Fleet:
 
         By a pause, the memory of others, a stop, a back-off, a websocket, a load that takes longer than expected.
         """
-        is_outside = any(obstacle.reason in OUTSIDE_THE_BOUND for obstacle in self._swaps.obstacles.values())
-        return (
-            is_outside
-            or bool(self._wishes.paused)
-            or any(
-                replica.phase in (Phase.STOPPING, Phase.BACKOFF)
-                or replica.kept_until_s > now_s
-                or (replica.phase in COMING and now_s > replica.since_s + self._room.queues[replica.id].load_s)
-                for replica in self._replicas.values()
-            )
-        )
+        if self._wishes.paused:
+            return True
+        for replica in self._replicas.values():
+            phase = replica.phase
+            if phase is Phase.STOPPING or phase is Phase.BACKOFF or replica.kept_until_s > now_s:
+                return True
+            if phase in COMING and now_s > replica.since_s + self._room.queues[replica.id].load_s:
+                return True
+        return any(obstacle.reason in OUTSIDE_THE_BOUND for obstacle in self._swaps.obstacles.values())
 
     def has_no_more_to_do(self, left: Replica | None, wake_s: float, now_s: float) -> bool:
         """Has the end of a call no consequence where nobody waits: must its replica neither leave nor be watched?

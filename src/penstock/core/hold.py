@@ -8,6 +8,7 @@ load time, unless the other class is two better.
 from __future__ import annotations
 
 from penstock.core.lines import Queue
+from penstock.core.model import Priority
 from penstock.core.plan import Policy
 
 LEAST_HOLD_S = 0.1
@@ -20,9 +21,10 @@ def hold_end_s(policy: Policy, queue: Queue, loaded_s: float, load_s: float, bes
     load_s, best_class: the target's load time, and the best class of those who wait for it.
     """
     least_s = loaded_s + queue.model.min_resident_s
-    if not queue.at_hand:
+    own_class = queue.best_class()
+    if own_class > Priority.LOW:
         return least_s
-    better_by = queue.best_class() - best_class
+    better_by = own_class - best_class
     times = policy.hold_high if better_by > 0 else policy.hold
     if better_by <= 1 and queue.backlog_s() > queue.load_s:
         times *= policy.hold_stretch  # every load for others would put it further behind

@@ -31,7 +31,7 @@ _HOLDS_MEMORY = tuple(HOLDS_MEMORY)  # quicker to look through than to hash for
 _IN_USE = (Phase.READY, Phase.DRAINING)
 COMING = (Phase.STARTING, Phase.WAKING)
 _IN_BETWEEN = (*COMING, Phase.STOPPING)
-_NO_PLACE = Obstacle(WaitReason.LOADING)
+_TO_BE_LOADED = Obstacle(WaitReason.LOADING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ class Swaps:
 
     def _load_because_due(self, name: str) -> None:
         if self._places <= 0:
-            self.obstacles[name] = _NO_PLACE
+            self.obstacles[name] = _TO_BE_LOADED
         elif not self._has_room(name, self._movable):
             if self._admits(name, self._pinned - {name}):
                 self.obstacles[name] = Obstacle(WaitReason.AGED_IN, self._goals[0].target if self._goals else None)
@@ -219,21 +219,20 @@ class Swaps:
         self._places -= 1
         self._future = self._future - victims - later | {target}
         self._movable = self._movable - victims - later
-        self.obstacles[target] = (
-            Obstacle(WaitReason.DRAINING, min(victims)) if victims else Obstacle(WaitReason.LOADING)
-        )
+        self.obstacles[target] = Obstacle(WaitReason.DRAINING, min(victims)) if victims else _TO_BE_LOADED
         self.obstacles |= {victim: Obstacle(WaitReason.AGED_IN, target) for victim in victims}
 
     def _has_room(self, target: str, leaving: frozenset[str]) -> bool:
         """Does it fit, and do those whose claim is older still fit beside it?"""
         staying = self._future - leaving
-        return self._admits(target, staying) and all(
-            self._admits(goal.target, staying - {goal.target} | {target}) for goal in self._goals
-        )
+        if not self._admits(target, staying):
+            return False
+        beside = staying | {target}
+        return all(self._admits(goal.target, beside - {goal.target}) for goal in self._goals)
 
     def _admits(self, target: str, others: frozenset[str]) -> bool:
-        since_s = self._short_s.get(target, math.inf)
-        is_believed = since_s + self.plan.policy.memory_wait_s > self._now_s + EPSILON
+        since_s = self._short_s.get(target)
+        is_believed = since_s is None or since_s + self.plan.policy.memory_wait_s > self._now_s + EPSILON
         return self.space.admits(target, others, is_believed=is_believed)
 
     def _victims(self, target: str, holds: Mapping[str, float], *, below: float = math.inf) -> frozenset[str] | None:
