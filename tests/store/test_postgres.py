@@ -107,6 +107,24 @@ def test_a_connection_cut_in_the_middle_of_many_rows_is_made_anew(postgres: Serv
     assert {record.outcome for record in store.latest(100)} == {"completed"}
 
 
+@pytest.mark.parametrize("many", [1, 60], ids=["a few", "many"])
+def test_a_database_that_may_only_be_read_is_away_until_it_is_not(
+    postgres: Server, store: PostgresStore, url: str, many: int
+) -> None:
+    calls = [an_open_call(f"c{number}") for number in range(many)]
+    name = url.partition("@/")[2].partition("?")[0]
+    for setting in ("on", "off"):
+        postgres.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = {setting}")
+        postgres.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        with pytest.raises(StoreAway):  # the connection was cut
+            store.count()
+        if setting == "on":
+            with pytest.raises(StoreAway, match="read-only transaction"):
+                store.upsert(rows(*calls), [], HERE)
+    store.upsert(rows(*calls), [], HERE)
+    assert (store.count(), store.count_poisoned()) == (many, 0)
+
+
 def test_text_that_this_database_cannot_hold_is_set_aside(store: PostgresStore) -> None:
     call = an_open_call("nul")
     call.path = "/a\0b"
