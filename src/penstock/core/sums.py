@@ -1,0 +1,124 @@
+"""What many calls come to: counts, tokens, seconds and how they spread. Two of these add up to that of both."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+
+from penstock.core import histogram, throughput
+from penstock.core.course import Course, decode_s, decode_tok_s, service_s, waited_s
+from penstock.core.histogram import Bins
+from penstock.core.throughput import Cell
+
+
+class Spread(enum.IntEnum):
+    """Of what a histogram is kept. The numbers stand in stored rollups: a new one gets a new number."""
+
+    QUEUE_WAIT = 0  # of those that got a slot
+    WAITED = 1  # also of those that gave up in the queue
+    LOAD_WAIT = 2
+    TTFT = 3
+    DECODE = 4
+    SERVICE = 5
+    TOTAL = 6
+    DECODE_TOK_S = 7
+    COMPLETION_TOKENS = 8
+    SOLO_DECODE_TOK_S = 9  # of those that had their devices to themselves
+
+
+def _queue_wait_s(course: Course) -> float | None:
+    return None if course.admitted_s is None else waited_s(course)
+
+
+_VALUES: dict[Spread, Callable[[Course], float | None]] = {
+    Spread.QUEUE_WAIT: _queue_wait_s,
+    Spread.WAITED: waited_s,
+    Spread.LOAD_WAIT: lambda course: course.load_wait_s,
+    Spread.TTFT: lambda course: course.first_token_s,
+    Spread.DECODE: decode_s,
+    Spread.SERVICE: service_s,
+    Spread.TOTAL: lambda course: course.done_s,
+    Spread.DECODE_TOK_S: decode_tok_s,
+    Spread.COMPLETION_TOKENS: lambda course: course.completion_tokens,
+}
+
+
+@dataclass(slots=True)
+class Sums:
+    """Of ended calls. A `…_known` counts the calls of which a sum could be taken: 0 there means that it is unknown.
+
+    prompt_with_cache_tokens: the prompts of those calls whose cached tokens are known.
+    """
+
+    requests: int = 0
+    retries: int = 0
+    prompt_tokens: int = 0
+    prompt_known: int = 0
+    cached_tokens: int = 0
+    cached_known: int = 0
+    prompt_with_cache_tokens: int = 0
+    completion_tokens: int = 0
+    completion_known: int = 0
+    reasoning_tokens: int = 0
+    reasoning_known: int = 0
+    energy_j: float = 0.0
+    energy_known: int = 0
+    service_s: float = 0.0
+    waited_s: float = 0.0
+    load_wait_s: float = 0.0
+    spreads: dict[int, Bins] = field(default_factory=dict)
+    cells: dict[int, Cell] = field(default_factory=dict)
+
+    def add(self, course: Course) -> None:
+        """Count an ended call."""
+        self.requests += course.stands_for
+        self.retries += course.stands_for if course.is_retry else 0
+        self._add_tokens(course)
+        if course.energy_j is not None:
+            self.energy_j += course.energy_j
+            self.energy_known += 1
+        self.service_s += service_s(course) or 0.0
+        self.waited_s += waited_s(course) or 0.0
+        self.load_wait_s += course.load_wait_s or 0.0
+        for spread, value_of in _VALUES.items():
+            value = value_of(course)
+            if value is not None:
+                histogram.count(self.spreads.setdefault(spread, {}), value)
+
+    def _add_tokens(self, course: Course) -> None:
+        if course.prompt_tokens is not None:
+            self.prompt_tokens += course.prompt_tokens
+            self.prompt_known += 1
+        if course.cached_tokens is not None:
+            self.cached_tokens += course.cached_tokens
+            self.cached_known += 1
+            self.prompt_with_cache_tokens += course.prompt_tokens or 0
+        if course.completion_tokens is not None:
+            self.completion_tokens += course.completion_tokens
+            self.completion_known += 1
+        if course.reasoning_tokens is not None:
+            self.reasoning_tokens += course.reasoning_tokens
+            self.reasoning_known += 1
+
+    def add_speed(self, course: Course, on_engine: float, on_devices: float) -> None:
+        """Of a completed call: beside how many it ran on its engine, and on all that its devices serve."""
+        throughput.note(self.cells, course, on_engine)
+        speed = decode_tok_s(course)
+        if speed is not None and on_devices < throughput.SOLO_BELOW:
+            histogram.count(self.spreads.setdefault(Spread.SOLO_DECODE_TOK_S, {}), speed)
+
+    def merge(self, other: Sums) -> None:
+        for name in NUMBERS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for spread, bins in other.spreads.items():
+            histogram.merge(self.spreads.setdefault(spread, {}), bins)
+        for concurrency, cell in other.cells.items():
+            self.cells.setdefault(concurrency, Cell()).merge(cell)
+
+    def bins(self, spread: Spread) -> Bins:
+        return self.spreads.get(spread, {})
+
+
+NUMBERS = tuple(each.name for each in fields(Sums) if each.name not in {"spreads", "cells"})
+"""The plain sums, in order."""
