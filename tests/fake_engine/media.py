@@ -93,7 +93,7 @@ def _task(behaviour: Behaviour, words: Words) -> Json:
 
 
 def _properties(behaviour: Behaviour, words: Words) -> Json:
-    return {"default_generation_settings": {"n_ctx": 4096}, "total_slots": 4, "model_path": "/m.gguf"}
+    return {"default_generation_settings": {"n_ctx": 4096}, "total_slots": 1, "model_path": "/m.gguf"}
 
 
 def _named(event: Json) -> str:
