@@ -67,7 +67,8 @@ def ddl(store: StoreUrl = None, config: Config = None) -> None:
     from penstock.cli import store as command
     from penstock.cli.where import where_or_exit
 
-    raise typer.Exit(command.print_ddl(where_or_exit(os.environ, config=config, store=store)))
+    anywhere = None if store is None else Path()  # where journals are does not matter
+    raise typer.Exit(command.print_ddl(where_or_exit(os.environ, config=config, store=store, state_dir=anywhere)))
 
 
 @store_app.command("import")

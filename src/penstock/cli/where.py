@@ -20,6 +20,9 @@ from penstock.store.base import Store, StoreAway
 from penstock.store.opening import DriverMissing, open_store
 from penstock.store.patience import patiently
 
+ANY_UPSTREAM = "http://127.0.0.1"
+"""A LiteLLM file cannot be read without one; where its LiteLLM answers does not matter here."""
+
 
 @dataclass(frozen=True, slots=True)
 class Where:
@@ -32,12 +35,12 @@ class Where:
 def where(
     environ: Mapping[str, str], *, config: Path | None = None, store: str | None = None, state_dir: Path | None = None
 ) -> Where:
-    """Raises ConfigError, ValueError. With both `store` and `state_dir` named, no configuration is read."""
+    """Raises ConfigError, ValueError. Where all is said already, no configuration is read that was not named."""
     path = config or usual_place(environ)
     if path is None or (config is None and store is not None and state_dir is not None):
         settings, folder = Settings(), None
     else:
-        settings, folder = load(path, environ=environ).settings, path.absolute().parent
+        settings, folder = load(path, environ=environ, upstream=ANY_UPSTREAM).settings, path.absolute().parent
     configured = None if settings.state_dir is None else Path(settings.state_dir)
     chosen = state_dir or configured or default_state_dir(environ)
     return Where(choose_address(store, settings.store.url, environ, chosen, folder=folder), chosen)
