@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from penstock.core.record import CallRecord
 from penstock.store.base import EVER, Checkpoint, Kind, Store, Window
 from penstock.store.exporting import FORMATS, fields_of, pages
 from penstock.store.importing import import_lines
 from penstock.store.postgres import PostgresStore
+from penstock.store.segments import MAX_LINE_BYTES
 from penstock.store.sqlite import SqliteStore
 from tests.store.some_calls import a_full_call, a_load, a_sample, an_open_call, ended, rows
 from tests.store.test_stores import noted
@@ -131,3 +134,36 @@ def test_lines_that_are_no_records_are_told_with_their_number_and_the_others_are
     assert (again.count(), again.count_poisoned()) == (2, 1)
     store.close()
     again.close()
+
+
+@pytest.fixture(scope="module")
+def sink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """Where whatever a fuzzed file holds may end up."""
+    store = SqliteStore(tmp_path_factory.mktemp("sink") / "penstock.db")
+    store.prepare()
+    yield store
+    store.close()
+
+
+_CELLS = st.sampled_from(["id", "received_at", "wait_reasons", "1e999", "-5", "nan", "[[", "true", '"', "\0", "é", ""])
+_TABLES = st.lists(st.lists(_CELLS, max_size=6).map(",".join), max_size=8).map(lambda rows: "\n".join(rows).encode())
+
+
+@settings(max_examples=100)
+@given(
+    st.binary(max_size=200)
+    | _TABLES
+    | st.binary(max_size=50).map(lambda rest: b'{"id":"x",' + rest)
+    | st.integers(1, 100_000).map(lambda depth: b'{"wait_reasons":' + b"[" * depth)
+)
+@pytest.mark.parametrize("kind", list(Kind), ids=lambda kind: kind.value)
+def test_no_file_at_all_keeps_an_import_from_its_end(sink: Store, kind: Kind, content: bytes) -> None:
+    before = sink.count(kind)
+    batches = list(import_lines(sink, kind, "a file", io.BytesIO(content)))
+    assert sum(len(batch.bad) for batch in batches) <= sum(batch.left_out for batch in batches)
+    assert sink.count(kind) - before <= sum(batch.records for batch in batches)
+
+
+def test_a_line_without_an_end_is_left_out_in_pieces(sink: Store) -> None:
+    (batch,) = import_lines(sink, Kind.CALLS, "a file", io.BytesIO(b'{"id":"' + b"x" * (MAX_LINE_BYTES + 9)))
+    assert (batch.records, batch.left_out) == (0, 2)

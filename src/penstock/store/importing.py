@@ -16,14 +16,14 @@ from penstock.store.base import Checkpoint, Kind, Store
 from penstock.store.exporting import BOOLEAN, INTEGER, JSON, NUMBER, Field, fields_of
 from penstock.store.patience import patiently
 from penstock.store.rows import Row, read_exported
-from penstock.store.segments import BadLine
+from penstock.store.segments import MAX_LINE_BYTES, BadLine
 from penstock.store.statements import TABLES
 
 BATCH_LINES = 2000
 GATEWAY_ID = "import"
 """Whose journal the lines count as that are set aside."""
 
-csv.field_size_limit(1 << 20)
+csv.field_size_limit(MAX_LINE_BYTES)
 
 
 @dataclass(slots=True)
@@ -69,14 +69,23 @@ def _put(store: Store, kind: Kind, rows: list[Row], here: Checkpoint) -> int:
 
 def _as_json(file: BinaryIO, fields: Iterable[Field]) -> Iterator[bytes]:
     """The lines of JSON Lines; those of CSV as such. Told by the first byte."""
-    first = file.readline()
+    first = file.readline(MAX_LINE_BYTES)
     if first.lstrip()[:1] in (b"{", b""):
-        yield from (line for line in itertools.chain([first], file) if line.strip())
+        rest = iter(lambda: file.readline(MAX_LINE_BYTES), b"")
+        yield from (line for line in itertools.chain([first], rest) if line.strip())
         return
     kinds = {field.name: field.kind for field in fields}
     names = next(csv.reader([first.decode("utf-8", "replace")]))
     text = io.TextIOWrapper(file, "utf-8", errors="replace", newline="")
-    for row in csv.reader(text):
+    rows = csv.reader(text)
+    while True:
+        try:
+            row = next(rows)
+        except StopIteration:
+            break
+        except csv.Error as exc:
+            yield str(exc).encode()  # which is no JSON: the line is left out for that
+            continue
         cells = zip(names, row, strict=False)
         yield msgspec.json.encode({name: _value(kinds[name], cell) for name, cell in cells if cell and name in kinds})
     text.detach()  # or it would close the file, which is the caller's
@@ -89,6 +98,6 @@ def _value(kind: str, cell: str) -> object:
             return int(cell) if kind == INTEGER else float(cell)
         if kind == JSON:
             return msgspec.json.decode(cell)
-    except (ValueError, msgspec.DecodeError):
+    except (ValueError, RecursionError):
         return cell
     return {"true": True, "false": False}.get(cell, cell) if kind == BOOLEAN else cell
