@@ -51,6 +51,9 @@ class Interruptible(Protocol):
     def protect(self, now_s: float) -> None: ...
     def interrupt(self) -> None: ...
 
+    def closed(self) -> None:
+        """Its record is: let go of the request's body, which may be a large file."""
+
     def cancel(self) -> bool:
         """The operator takes it away from its engine. False = no engine works on it."""
 
@@ -82,7 +85,7 @@ class CallContext:
 
     def forget(self, record_id: str) -> None:
         """The call is closed."""
-        del self.active[record_id]
+        self.active.pop(record_id).closed()
         self.tunnels.pop(record_id, None)
         if not self.active:
             self._idle.set()

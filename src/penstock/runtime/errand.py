@@ -48,6 +48,9 @@ class Request:
         return head[:-2] + UPGRADE_LINES if self.asks_upgrade else head
 
 
+NO_REQUEST = Request(b"", b"", [], frozenset(), (), has_body=False)
+
+
 class Sender(Protocol):
     """Who sends a request, and is told what came of that."""
 
@@ -66,7 +69,6 @@ class Errand:
     __slots__ = ("_connecting", "_connection", "_engine", "_is_retried", "_request", "_sender", "_sent_back", "_sink")
 
     _engine: EngineView
-    _request: Request
 
     def __init__(self, sender: Sender, sink: Sink) -> None:
         self._sender = sender
@@ -74,6 +76,7 @@ class Errand:
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._is_retried = False
+        self._request = NO_REQUEST
         self._sent_back = 0
 
     @property
@@ -108,6 +111,10 @@ class Errand:
         if self._connection is not None:
             self._connection.drop()
             self._connection = None
+
+    def end(self) -> None:
+        """There will be no other request."""
+        self._request = NO_REQUEST
 
     def send_raw(self, data: bytes) -> None:
         """Bytes of the protocol that both sides have changed to."""

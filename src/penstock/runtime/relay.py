@@ -36,6 +36,10 @@ TEXT_EVERY_S = 5.0
 """How often a waiting stream gets a comment; when it gets its first text about the load, and how often more."""
 
 
+UNREAD = CallFacts("", ())
+"""Of a request whose body is not needed, or not yet."""
+
+
 class Relay:
     """An Exchange for the client's connection, a Waiter for the dispatcher, the owner of an errand and an answer."""
 
@@ -56,8 +60,6 @@ class Relay:
         "call",
     )
 
-    _facts: CallFacts  # what was asked
-    _outgoing: CallFacts  # the same as the engine is to read it
     _wanted: Target  # what the name led to
     _target: Target  # which of its models serves the call, or is to
 
@@ -75,6 +77,8 @@ class Relay:
         self._client = client
         self._head = head
         self._endpoint = endpoint
+        self._facts = UNREAD  # what was asked
+        self._outgoing = UNREAD  # the same as the engine is to read it
         self._early = b""  # of a websocket, before its engine has agreed
         self._reading: asyncio.Task[None] | None = None
         self._tried: set[str] = set()  # models of a selector that have failed this call
@@ -314,6 +318,10 @@ class Relay:
             self.call.leave()
             self._client.abort()
             self.call.close(Outcome.INTERRUPTED)
+
+    def closed(self) -> None:
+        self._facts.body = self._outgoing.body = ()  # others know the first one too
+        self._errand.end()
 
     def cancel(self) -> bool:
         if not self._errand.is_under_way:
