@@ -61,4 +61,4 @@ def test_people_wait_little_beside_a_batch_of_five_thousand() -> None:
     beside, alone = high_calls(with_batch=True), high_calls(with_batch=False)
     assert beside.wait_p50_s < 0.1
     assert beside.wait_p99_s < 20.0
-    assert beside.p99_s <= 1.25 * alone.p99_s  # 1.08 of it is the engines' own slow-down
+    assert beside.p99_s <= 1.25 * alone.p99_s  # the engines' own slow-down alone makes it 1.1
