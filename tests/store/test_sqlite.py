@@ -13,10 +13,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
-from penstock.store.base import Checkpoint, StoreAway
+from penstock.store.base import Checkpoint, Kind, StoreAway
 from penstock.store.migrations import HEAD
 from penstock.store.schema import metadata
-from penstock.store.sqlite import SqliteStore
+from penstock.store.sqlite import GIVE_BACK_PAGES, SqliteStore
 from tests.store.some_calls import an_open_call, rows
 
 HERE = Checkpoint("g", "s", 1)
@@ -87,6 +87,23 @@ def test_preparing_again_does_not_let_others_drop_what_is_not_yet_in_the_main_fi
     with closing(sqlite3.connect(tmp_path / "penstock.db")) as reader:
         assert reader.execute("SELECT id FROM calls").fetchall() == [("c1",)]
     store.close()
+
+
+def test_freed_space_is_given_back_a_mebibyte_at_a_time(tmp_path: Path) -> None:
+    store = a_store(tmp_path)
+    calls = [an_open_call(f"c{number}") for number in range(4000)]
+    for call in calls:
+        call.error_detail = "x" * 3000
+    store.upsert(rows(*calls), [], HERE)
+    full = (tmp_path / "penstock.db").stat().st_size
+    store.shed(Kind.CALLS, before=None, limit=4000)
+    steps = 1
+    while store.give_back():
+        steps += 1
+    store.close()
+    freed = full - (tmp_path / "penstock.db").stat().st_size
+    assert freed > 6 << 20
+    assert steps <= freed / (GIVE_BACK_PAGES * 4096) + 1
 
 
 def test_a_store_without_its_folder_is_away_and_not_locked(tmp_path: Path) -> None:

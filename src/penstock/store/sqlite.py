@@ -61,10 +61,9 @@ class SqliteStore(SqlStore):
             kept = max(KEPT_FREE_PAGES, _pragma(connection, "page_count") // 10)
             if _pragma(connection, "freelist_count") <= kept:
                 return False
-            cursor = connection.connection.cursor()
-            cursor.execute(f"PRAGMA incremental_vacuum({GIVE_BACK_PAGES})")
-            cursor.fetchall()  # a page for each step, though it gives no rows
-            cursor.close()
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection)
+            driver.executescript(f"PRAGMA incremental_vacuum({GIVE_BACK_PAGES})")  # execute() stops after one page
             return _pragma(connection, "freelist_count") > kept
 
     def _create(self) -> None:
