@@ -34,6 +34,8 @@ class Sink:
         self.heads += 1
         self.status, self.headers, self.length = status, headers, length
 
+    def on_wait(self) -> None: ...
+
     def on_upgrade(self, headers: Headers) -> None:
         self.upgraded = headers
 

@@ -134,6 +134,9 @@ class Answer:
             self._is_event_stream = content_type.startswith(b"text/event-stream") and content_encoding in PLAIN
             self._begin_reply(status, headers, length, content_type)
 
+    def on_wait(self) -> None:
+        self.client.send(b"")
+
     def _begin_reply(self, status: int, headers: Headers, length: bytes | None, content_type: bytes) -> None:
         if content_type.startswith(b"text/event-stream"):
             headers = [*_without(headers, b"x-accel-buffering"), UNBUFFERED]

@@ -48,7 +48,7 @@ class Client(Protocol):
 
     @property
     def send(self) -> Callable[[bytes], None]:
-        """A piece of the answer's body."""
+        """A piece of the answer's body. b"" = it may take a while until there is one."""
 
     def reply(self, reply: Reply) -> None:
         """Answer completely and finish."""

@@ -26,6 +26,8 @@ class _Answer:
     def on_head(self, status: int, headers: Headers, length: bytes | None) -> None:
         self._status = status
 
+    def on_wait(self) -> None: ...
+
     def on_upgrade(self, headers: Headers) -> None:
         """Nobody asked for it."""
 

@@ -37,6 +37,7 @@ class ReplyWriter:
         "_is_chunked",
         "_is_cut",
         "_is_lost",
+        "_is_open_ended",
         "_loop",
         "_outbox",
         "_transport",
@@ -48,12 +49,13 @@ class ReplyWriter:
         self._outbox = outbox
         self._transport = transport
         self._head: bytes | None = None
-        self._is_chunked = self._is_bodiless = False
+        self._is_chunked = self._is_bodiless = self._is_open_ended = False
         self._is_cut = self._is_lost = self._was_written = False
 
     def start(self, asked: Asked, status: int, headers: Headers, added: bytes, length: bytes | None) -> None:
         """`length` None = the engine did not say: chunks, or the end of the connection for HTTP/1.0."""
         is_old = asked.head.http_version == "1.0"
+        self._is_open_ended = length is None
         self._is_bodiless = is_bodiless = asked.head.method == b"HEAD" or status in (204, 304)
         self._is_chunked = is_chunked = length is None and not is_bodiless and not is_old
         if length is None and is_old and not is_bodiless:
@@ -66,7 +68,13 @@ class ReplyWriter:
         self._head = reply_head(status, headers, added, framing)
 
     def send(self, data: bytes) -> None:
-        if self._is_bodiless or not data:
+        """A piece of the body. With b"" a head that still waits goes by itself: nobody knows when the body begins."""
+        if self._is_bodiless:
+            return
+        if not data:
+            if self._head is not None and self._is_open_ended:
+                self._outbox.write(self._transport, self._head)
+                self._head = None
             return
         if self._is_chunked:
             data = b"%x\r\n%b\r\n" % (len(data), data)

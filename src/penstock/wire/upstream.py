@@ -46,6 +46,9 @@ class Sink(Protocol):
     def on_head(self, status: int, headers: Headers, length: bytes | None) -> None:
         """`length` is the Content-Length as sent; None = the end is marked otherwise."""
 
+    def on_wait(self) -> None:
+        """The head has come, and nothing of its body with it. May be called again."""
+
     def on_upgrade(self, headers: Headers) -> None:
         """The engine has changed the protocol: what follows, as `on_data`, is bytes of that."""
 
@@ -183,13 +186,18 @@ class Connection(asyncio.Protocol):
             if self._sink is None:  # dropped
                 return
         elif not self._is_complete:
-            self._overhead_bytes += len(data)
-            if self._overhead_bytes > MAX_HEAD_BYTES:
-                self._fault = f"more than {MAX_HEAD_BYTES} bytes of its answer are no body"
+            self._took_no_body(len(data))
         if self._is_complete:  # what may follow is not this answer's
             self._finish(keeps_alive=self._keeps_alive and self._fault is None)
         elif self._fault is not None:
             self._fail(Failure("garbage", self._fault))
+
+    def _took_no_body(self, size: int) -> None:
+        self._overhead_bytes += size
+        if self._overhead_bytes > MAX_HEAD_BYTES:
+            self._fault = f"more than {MAX_HEAD_BYTES} bytes of its answer are no body"
+        elif self._is_head_done and self._sink is not None:
+            self._sink.on_wait()
 
     def _stopped(self, exc: HttpParserError | HttpParserUpgrade, data: bytes) -> None:
         """The parser did, over these bytes."""
