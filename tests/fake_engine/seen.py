@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
@@ -77,5 +78,10 @@ class Seen:
     def as_json(self) -> dict[str, object]:
         names = ("probes", "connections", "busy", "busy_max", "left", "broken")
         counts: dict[str, object] = {name: self.count(name) for name in names}
-        bodies = [{**asdict(request), "body": request.body.decode("utf-8", "replace")} for request in self.requests]
-        return {**counts, "requests": bodies}
+        return {**counts, "requests": [_told(request) for request in self.requests]}
+
+
+def _told(request: Request) -> dict[str, object]:
+    """A request as JSON can tell it; a body that is no text is known by its hash."""
+    sha256 = hashlib.sha256(request.body).hexdigest()
+    return {**asdict(request), "body": request.body.decode("utf-8", "replace"), "body_sha256": sha256}
