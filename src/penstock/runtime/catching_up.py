@@ -33,7 +33,9 @@ class Missing:
     reason: str
 
 
-def catch_up(store: Store, address: StoreAddress, state_dirs: list[Path]) -> list[Missing]:
+def catch_up(
+    store: Store, address: StoreAddress, state_dirs: list[Path], *, stuck_after_s: float = STUCK_AFTER_S
+) -> list[Missing]:
     """Bring in every journal that feeds this store: of `state_dirs`, and those that the store knows on this machine.
 
     Returns those that are not in the store now. Raises StoreAway.
@@ -42,7 +44,7 @@ def catch_up(store: Store, address: StoreAddress, state_dirs: list[Path]) -> lis
     missing = []
     for folder in folders:
         try:
-            reason = _bring_in(store, address, folder)
+            reason = _bring_in(store, address, folder, stuck_after_s)
         except OSError as exc:
             reason = f"cannot be read: {exc.strerror}"
         if reason:
@@ -50,23 +52,25 @@ def catch_up(store: Store, address: StoreAddress, state_dirs: list[Path]) -> lis
     return missing
 
 
-def _bring_in(store: Store, address: StoreAddress, state_dir: Path) -> str | None:
+def _bring_in(store: Store, address: StoreAddress, state_dir: Path, stuck_after_s: float) -> str | None:
     """Why it could not be, or None. A folder without a journal has nothing to bring."""
     if not segments_in(state_dir / "journal"):
         return None
     belongs_to = whose(state_dir)
+    if belongs_to is None:
+        return "does not say to which store it belongs"
     if belongs_to != str(address):
         return f"belongs to {belongs_to}"
     gateway_id = (state_dir / "gateway_id").read_text().strip()
     with _held(state_dir / "lock") as is_ours:
         if is_ours:
-            return _carry(store, state_dir, gateway_id)
-    return _wait(store, state_dir, gateway_id)
+            return _carry(store, state_dir, gateway_id, stuck_after_s)
+    return _wait(store, state_dir, gateway_id, stuck_after_s)
 
 
-def _carry(store: Store, state_dir: Path, gateway_id: str) -> str | None:
+def _carry(store: Store, state_dir: Path, gateway_id: str, patience_s: float) -> str | None:
     """No gateway runs; the bookkeeper of one that was killed may still be at its last pass."""
-    end_s = time.monotonic() + STUCK_AFTER_S
+    end_s = time.monotonic() + patience_s
     while time.monotonic() < end_s:
         with _held(state_dir / "bookkeeper.lock") as is_ours:
             if is_ours:
@@ -79,11 +83,11 @@ def _carry(store: Store, state_dir: Path, gateway_id: str) -> str | None:
     return "another bookkeeper holds it"
 
 
-def _wait(store: Store, state_dir: Path, gateway_id: str) -> str | None:
+def _wait(store: Store, state_dir: Path, gateway_id: str, stuck_after_s: float) -> str | None:
     """A gateway runs: return when its bookkeeper has carried over what is there now."""
     wanted = {segment.name: _whole_bytes(segment.path) for segment in segments_in(state_dir / "journal")}
     left, moved_at_s = -1, time.monotonic()
-    while time.monotonic() < moved_at_s + STUCK_AFTER_S:
+    while time.monotonic() < moved_at_s + stuck_after_s:
         there = {segment.name for segment in segments_in(state_dir / "journal")}
         done = store.checkpoints(gateway_id)
         behind = sum(max(0, size - done.get(name, 0)) for name, size in wanted.items() if name in there)
