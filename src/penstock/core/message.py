@@ -110,4 +110,4 @@ class CallFacts:
 
     @property
     def body_bytes(self) -> int:
-        return sum(map(len, self.body))
+        return len(self.body[0]) if len(self.body) == 1 else sum(map(len, self.body))

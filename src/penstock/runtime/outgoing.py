@@ -47,16 +47,24 @@ def request_to(
     if facts.hides_usage_chunk or is_promised:  # from a compressed stream nothing can be taken out
         dropped |= CODINGS
     path = (endpoint.engine_path or endpoint.path) + facts.query
-    has_body = facts.body_bytes > 0 or b"content-length" in head.fields or b"transfer-encoding" in head.fields
+    is_framed = b"content-length" in head.fields or b"transfer-encoding" in head.fields
     return Request(
-        head.method, path, headers, dropped, facts.body, has_body, asks_upgrade=asks_websocket(endpoint, head)
+        head.method,
+        path,
+        headers,
+        dropped,
+        facts.body,
+        has_body=is_framed or facts.body_bytes > 0,
+        asks_upgrade=asks_websocket(endpoint, head),
+        connect_s=target.settings.limits.connect,
     )
 
 
 def asks_websocket(endpoint: Endpoint, head: Head) -> bool:
     """Only what passes as it is may become a websocket; the table's rows answer as if nobody had offered."""
-    is_raw = endpoint.model_in in (ModelIn.PATH, ModelIn.NONE)
-    return is_raw and head.method == b"GET" and head.fields.get(b"upgrade", b"").lower() == b"websocket"
+    if b"upgrade" not in head.fields or endpoint.model_in not in (ModelIn.PATH, ModelIn.NONE):
+        return False
+    return head.method == b"GET" and head.fields[b"upgrade"].lower() == b"websocket"
 
 
 def _without_session(header: Header) -> Header:

@@ -37,27 +37,29 @@ def reply_lines(call: Call) -> bytes:
     """The same and what the wait was, if it was for a model."""
     if not call.model:
         return identity_lines(call)
-    figures = "".join(f"x-penstock-{name}: {value}\r\n" for name, value in _figures(call))
-    return identity_lines(call) + figures.encode("ascii")
+    model, queue_ms, load_ms, position = _figures(call)
+    return (
+        f"x-request-id: {call.request_id}\r\nx-penstock-id: {call.record.id}\r\n"
+        f"x-penstock-model: {model}\r\nx-penstock-queue-ms: {queue_ms:.0f}\r\n"
+        f"x-penstock-load-ms: {load_ms:.0f}\r\nx-penstock-position: {position}\r\n"
+    ).encode("ascii")
 
 
 def figures_comment(call: Call) -> bytes:
     """What the wait was, for a stream whose head went out before that was known."""
-    return f": {' '.join(f'{name}={value}' for name, value in _figures(call))}\n\n".encode("ascii")
+    model, queue_ms, load_ms, position = _figures(call)
+    text = f": model={model} queue-ms={queue_ms:.0f} load-ms={load_ms:.0f} position={position}\n\n"
+    return text.encode("ascii")
 
 
-def _figures(call: Call) -> tuple[tuple[str, str], ...]:
+def _figures(call: Call) -> tuple[str, float, float, int]:
+    """The model, the milliseconds it was waited for and loaded for, and how many were before the call."""
     record, model = call.record, call.model
     queue_ms = 1000 * ((record.admitted_s or 0.0) - (record.enqueued_s or 0.0))
     load_ms = 1000 * record.wait_reasons.get("loading", 0.0)
     if not (model.isascii() and model.isprintable()):
         model = model.encode("unicode_escape").decode("ascii")
-    return (
-        ("model", model),
-        ("queue-ms", f"{queue_ms:.0f}"),
-        ("load-ms", f"{load_ms:.0f}"),
-        ("position", f"{record.position_at_entry or 0}"),
-    )
+    return model, queue_ms, load_ms, record.position_at_entry or 0
 
 
 def waiting_comment(call: Call) -> bytes:
