@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 from penstock.discovery.machine import host_memory_bytes
-from penstock.sample.host import free_bytes, from_meminfo, from_vm_stat
+from penstock.sample.base import EngineProcess
+from penstock.sample.host import Host, compressed_bytes, free_bytes, from_meminfo, from_vm_stat
+from penstock.sample.machine import this_machine
 
 MEMINFO = """\
 MemTotal:       24683784 kB
@@ -37,3 +41,28 @@ def test_this_machine_has_some_memory_free_and_no_more_than_it_has() -> None:
     free = free_bytes()
     assert free is not None
     assert 0 < free <= host_memory_bytes()
+
+
+def test_what_the_compressor_of_macos_holds_is_told_in_bytes() -> None:
+    assert compressed_bytes(VM_STAT + "Pages occupied by compressor:            7.\n") == 7 * 16384
+    assert compressed_bytes(VM_STAT) is None
+
+
+def test_this_machine_tells_how_busy_it_is_from_the_second_reading_on() -> None:
+    host = Host()
+    first, second = host.read(), host.read()
+    assert first.cpu_pct is None
+    assert second.cpu_pct is not None
+    assert 0 <= second.cpu_pct <= 100
+    assert first.ram_total_bytes is not None
+    assert first.ram_available_bytes is not None
+    assert 0 < first.ram_available_bytes < first.ram_total_bytes
+
+
+def test_a_reading_of_this_machine_has_all_its_parts() -> None:
+    reading = this_machine().read([EngineProcess("me", "me", 1, os.getpid())])
+    assert reading.host.ram_total_bytes == host_memory_bytes()
+    [engine] = reading.engines
+    assert engine.resident_bytes is not None
+    assert engine.resident_bytes > 2**20
+    assert not engine.is_whole

@@ -13,7 +13,7 @@ _NO_GPU = "no GPU, or it does not say"
 
 @dataclass(frozen=True, slots=True)
 class DeviceSample:
-    """One GPU. None = it does not say."""
+    """One GPU. None = it does not say. product: what its maker calls it."""
 
     name: str
     use_pct: float | None = None
@@ -22,11 +22,15 @@ class DeviceSample:
     power_w: float | None = None
     temperature_c: float | None = None
     clock_mhz: float | None = None
+    product: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSample:
-    """One engine with its descendants. None = the platform does not measure it."""
+    """One engine with its descendants. None = the platform does not measure it.
+
+    cpu_pct, gpu_use_pct: of one core, of one GPU. footprint_bytes: of the host's memory, mapped files included.
+    """
 
     engine: str
     model: str
