@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from penstock.errors import GatewayError
 
@@ -25,18 +25,27 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Launch the replica; answer with `replica_ready` or `replica_failed` for this generation."""
+    """Launch the replica; answer with `replica_ready` or `replica_failed` for this generation.
+
+    ticket_id: who of those that wait for it is due first; None = nobody waits.
+    """
 
     replica_id: str
     generation: int
+    ticket_id: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Stop the replica, on which nothing runs; answer with `replica_gone` when it is gone and its memory is back."""
+    """Stop the replica, on which nothing runs; answer with `replica_gone` when it is gone and its memory is back.
+
+    target: the model that gets its room; None = it is not stopped for another. ticket_id: as with Start, of the target.
+    """
 
     replica_id: str
     generation: int
+    target: str | None = field(default=None, compare=False)
+    ticket_id: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

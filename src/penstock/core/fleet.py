@@ -174,7 +174,7 @@ class Fleet:
             kept_until_s = max([self._replicas[name].kept_until_s for name in goal.victims], default=0.0)
             if not self._is_over(kept_until_s, now_s):
                 continue
-            for stop in self._stop_drained(sorted(goal.victims), now_s):
+            for stop in self._stop_drained(sorted(goal.victims), now_s, goal.target):
                 self._swaps.promise(goal.target)
                 yield stop
         for goal in goals:
@@ -182,24 +182,27 @@ class Fleet:
                 self._swaps.began(goal.target)
                 yield self._start(self._replicas[goal.target], now_s)
 
-    def _stop_drained(self, names: list[str], now_s: float) -> list[Stop]:
+    def _stop_drained(self, names: list[str], now_s: float, target: str | None = None) -> list[Stop]:
         """All of them or none: whoever drained in vain need not be loaded again."""
         victims = [self._replicas[name] for name in names]
         if any(victim.phase is not Phase.DRAINING or victim.running for victim in victims):
             return []
-        return [self._stop(victim, now_s) for victim in victims]
+        return [self._stop(victim, now_s, target) for victim in victims]
 
-    @staticmethod
-    def _start(replica: Replica, now_s: float) -> Start:
+    def _start(self, replica: Replica, now_s: float) -> Start:
         replica.move(Phase.STARTING, now_s)
         replica.generation += 1
-        return Start(replica.id, replica.generation)
+        return Start(replica.id, replica.generation, self._first(replica.id))
 
-    @staticmethod
-    def _stop(replica: Replica, now_s: float) -> Stop:
+    def _first(self, name: str) -> str | None:
+        """Who of those that wait for a model is due first."""
+        heads = self._room.queues[name].heads()
+        return heads[0].ticket.id if heads else None
+
+    def _stop(self, replica: Replica, now_s: float, target: str | None = None) -> Stop:
         assert not replica.running, f"{replica.id} would be stopped while it works"
         replica.move(Phase.STOPPING, now_s)
-        return Stop(replica.id, replica.generation)
+        return Stop(replica.id, replica.generation, target, None if target is None else self._first(target))
 
     def _is_over(self, end_s: float, now_s: float) -> bool:
         """Has the moment come? If not, look again then."""
