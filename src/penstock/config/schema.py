@@ -16,6 +16,7 @@ from penstock.config.capabilities import CapabilitiesSettings
 from penstock.config.capturing import CaptureBuffer, Captured
 from penstock.config.filters import FiltersSettings
 from penstock.config.routing import PeerSettings, ProfileSettings, SelectorSettings
+from penstock.config.sampling import SampleEvery
 from penstock.config.sections import (
     BreakerOrOff,
     BreakerSettings,
@@ -289,6 +290,10 @@ class Settings(Section):
         default=None, description="Where records and state are kept. Default: `$XDG_STATE_HOME/penstock`."
     )
     store: StoreSettings = Field(default_factory=StoreSettings, description="Where records are kept, and how long.")
+    sample_every: SampleEvery = Field(
+        default=5.0,
+        description="How often the host, its GPUs and what engines take of them are measured and recorded.",
+    )
     log_level: LogLevel = Field(default=LogLevel.INFO, description="How much the gateway says about itself.")
     journal_fsync: v.DurationOrOff = Field(
         default=None,

@@ -39,7 +39,9 @@ BreakerOrOff = Annotated[BreakerSettings | None, BeforeValidator(_unless_off)]
 
 
 class DeviceSettings(Section):
-    """One pool of memory that models occupy: a GPU, or the RAM of the host."""
+    """One pool of memory that models occupy. `gpu0`, `gpu1`, … are the GPUs as nvidia-smi counts them (AMD's where
+    there is none of NVIDIA): what they really have free is looked at. `ram` is the host's memory. Other names are free.
+    """
 
     memory: v.Size = Field(description="Memory that models may fill.")
 
