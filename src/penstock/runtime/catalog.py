@@ -6,7 +6,7 @@ Everything is worked out when the configuration is read and when a profile is ac
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import unquote_to_bytes
 
@@ -45,6 +45,11 @@ class Target:
     selector: str | None = None
     choice: Choice | None = None
     candidates: tuple[Target, ...] = ()
+
+    def may_fail_over(self, tried: Collection[str]) -> bool:
+        """Whether there is another model to try after these."""
+        choice = self.choice
+        return choice is not None and choice.strategy is Strategy.FAILOVER and len(tried) < len(choice.models)
 
     def of(self, model: str) -> Target:
         """The target once a model was chosen."""

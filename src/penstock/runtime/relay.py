@@ -7,15 +7,15 @@ engine's connection) and never waits; only opening a new connection to an engine
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from penstock import errors
 from penstock.core.key import Key
 from penstock.core.message import Body, CallFacts, Head
-from penstock.core.model import Strategy
 from penstock.core.origin import is_loopback
 from penstock.core.outcomes import CallPhase, Outcome, outcome_of_answer
 from penstock.errors import Unauthorized
-from penstock.protocols.endpoints import Endpoint, ModelIn
+from penstock.protocols.endpoints import Endpoint
 from penstock.runtime.answer import Answer, Nobody
 from penstock.runtime.call import Call, CallContext
 from penstock.runtime.catalog import BEHIND, Target
@@ -23,18 +23,16 @@ from penstock.runtime.errand import Errand
 from penstock.runtime.judging import refused_by_head
 from penstock.runtime.outgoing import edited, request_to
 from penstock.runtime.overdue import overdue
-from penstock.runtime.told import refusal, waiting_comment, waiting_text
+from penstock.runtime.stream_wait import StreamWait
+from penstock.runtime.told import refusal
+from penstock.runtime.understanding import Understood, understand
 from penstock.wire.exchange import Client
 from penstock.wire.upstream import Failure
 
+log = logging.getLogger("penstock.relay")
+
 PROTECTED_S = 60.0
 """A websocket on which nothing passed for so long no longer keeps its engine loaded."""
-
-COMMENT_EVERY_S = 10.0
-TEXT_AFTER_S = 1.0
-TEXT_EVERY_S = 5.0
-"""How often a waiting stream gets a comment; when it gets its first text about the load, and how often more."""
-
 
 UNREAD = CallFacts("", ())
 """Of a request whose body is not needed, or not yet."""
@@ -101,7 +99,7 @@ class Relay:
             self._reading = asyncio.create_task(self._read_aside(body))
             return
         try:
-            self._understand(body)
+            self._take(understand(self.call, self._endpoint, self._head, body))
         except errors.GatewayError as error:
             self._refuse(error)
             return
@@ -109,34 +107,23 @@ class Relay:
 
     async def _read_aside(self, body: Body) -> None:
         """Understand a large body on a thread: it takes long enough to be felt by others."""
+        error: errors.GatewayError | None = None
         try:
-            await asyncio.to_thread(self._understand, body)
-        except errors.GatewayError as error:
-            self._reading = None
-            self._refuse(error)
-            return
+            self._take(await asyncio.to_thread(understand, self.call, self._endpoint, self._head, body))
+        except errors.GatewayError as exc:
+            error = exc
+        except Exception:  # the root of a task: a mistake of ours must not keep the call open for ever
+            log.exception("call_not_understood id=%s", self.call.record.id)
+            error = errors.GatewayError()
         self._reading = None
-        self._enter()
+        if error is not None:
+            self._refuse(error)
+        else:
+            self._enter()
 
-    def _understand(self, body: Body) -> None:
-        """Raises BadRequest, UnknownModel."""
-        self._facts = self._outgoing = facts = self._endpoint.dialect.read(self._head, body)
-        if self._endpoint.model_in is ModelIn.NONE and self._context.behind is not None:
-            self._wanted = self._target = self._context.behind
-            return
-        self.call.record.model_requested = facts.model or None
-        self._wanted = self._target = target = self._resolved(facts.model)
-        if target.choice is None:
-            self._outgoing = edited(self._endpoint, self._head, facts, target)
-
-    def _resolved(self, name: str) -> Target:
-        key = self.call.key
-        try:
-            return self._context.catalog.resolve(name)
-        except errors.UnknownModel as exc:
-            if key is None or not key.models:
-                raise
-            raise errors.UnknownModel(model=name, hint="") from exc  # names that it may not use are no hint for it
+    def _take(self, understood: Understood) -> None:
+        self._facts, self._outgoing = understood.facts, understood.outgoing
+        self._wanted = self._target = understood.target
 
     def _enter(self) -> None:
         if self.call.capture is not None:
@@ -148,7 +135,7 @@ class Relay:
             return
         self.call.enter(self._wanted, self._facts, self, self._tried)
         if self.call.phase is CallPhase.QUEUED and self._facts.is_stream and not self._answer.is_committed:
-            self._begin_waiting()
+            StreamWait(self.call, self._answer, self._endpoint.dialect, self._target).begin()
 
     def receive_more(self, data: bytes) -> None:
         if not self._answer.is_tunnel:
@@ -227,25 +214,6 @@ class Relay:
         if isinstance(error, errors.StartFailed):
             error.detail = self._context.engines[self._target.model].log_tail() or None
         self._refuse(error)
-
-    # Waiting, on a stream.
-
-    def _begin_waiting(self) -> None:
-        settings, after_s = self._target.settings, self._context.comments_after_s
-        if settings.send_loading_state:
-            after_s = TEXT_AFTER_S
-        if after_s is not None:
-            self._context.patience.remind(self, self._context.clock() + after_s)
-
-    def say_waiting(self, now_s: float) -> float | None:
-        call = self.call
-        if call.phase is not CallPhase.QUEUED:
-            return None
-        comment, text = waiting_comment(call), b""
-        if self._target.settings.send_loading_state:
-            text = self._endpoint.dialect.waiting_text(waiting_text(call), call.record.model or "")
-        self._answer.say_waiting(text or comment)
-        return TEXT_EVERY_S if text else COMMENT_EVERY_S
 
     # Sender: the request on its way.
 
@@ -366,10 +334,9 @@ class Relay:
 
     def _may_try_another(self, error: errors.GatewayError) -> bool:
         """Whether the selector has another model for a call of which its client has seen nothing yet."""
-        choice, has_failed = self._wanted.choice, isinstance(error, errors.UpstreamFailed | errors.StartFailed)
-        if choice is None or choice.strategy is not Strategy.FAILOVER or not has_failed or self.call.has_been_left:
-            return False
-        return len(self._tried | {self._target.model}) < len(choice.models)
+        has_failed = isinstance(error, errors.UpstreamFailed | errors.StartFailed)
+        tried = {*self._tried, self._target.model}
+        return has_failed and not self.call.has_been_left and self._wanted.may_fail_over(tried)
 
     def _try_another(self, error: errors.GatewayError) -> None:
         self._tried.add(self._target.model)
