@@ -5,6 +5,7 @@ A call that lasts three seconds of a bucket of five counts 0.6 in it, whenever s
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -62,6 +63,13 @@ class Curve:
         self._steps[first + 1] += per_s
         self._steps[last] -= per_s
 
+    def flow(self, start: float, end: float, amount: float) -> None:
+        """`amount` in all, evenly from start to end; what took no time at all is in one bucket."""
+        if end > start:
+            self.add(start, end, amount / (end - start))
+        elif self._grid.start <= start < self._grid.end:
+            self._parts[int((start - self._grid.start) // self._grid.width)] += amount
+
     def put(self, index: int, integral: float) -> None:
         """What is known of a bucket already."""
         self._parts[index] += integral
@@ -72,11 +80,11 @@ class Curve:
         return [part + level * self._grid.width for part, level in zip(self._parts, full, strict=True)]
 
 
-@dataclass(slots=True)
-class Load:
-    """What calls did to a stretch of time: integrals of the curves, and the tokens that flowed in it."""
-
-    offered_s: float = 0.0
-    active_s: float = 0.0
-    in_tokens: float = 0.0
-    out_tokens: float = 0.0
+def pieces(start: float, end: float, width: int) -> Iterator[tuple[int, float]]:
+    """The buckets that an interval touches, and how many of its seconds lie in each; an empty one has one bucket."""
+    bucket = int(start // width) * width
+    while True:
+        yield bucket, max(0.0, min(end, bucket + width) - max(start, bucket))
+        bucket += width
+        if bucket >= end:
+            return

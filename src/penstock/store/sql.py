@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, exc, func, insert, or_, select, true, update
@@ -173,6 +173,10 @@ class SqlStore:
     def count_poisoned(self) -> int:
         with self._transaction() as connection:
             return connection.execute(select(func.count()).select_from(poisoned)).scalar_one()
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """For what is kept beside the records and made of them. Raises StoreAway."""
+        return self._transaction()
 
     def close(self) -> None:
         self._engine.dispose()

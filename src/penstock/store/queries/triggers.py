@@ -1,0 +1,47 @@
+"""The databases themselves note which minutes' records have changed: whoever writes calls, none is forgotten."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, inspect
+
+LONG_S = 300.0
+"""Calls that took longer are few, and have an index of their own: who looks for what ran at a time finds them there."""
+
+_MINUTE_OF = "CAST({row}.received_at / 60 AS INTEGER) * 60"
+_MARK_ONE = """CREATE TRIGGER IF NOT EXISTS rollup_{name} AFTER {event} ON calls WHEN {row}.outcome IS NOT NULL BEGIN
+INSERT INTO rollup_dirty (span_s, start_at) SELECT 60, {minute}
+WHERE NOT EXISTS (SELECT 1 FROM rollup_dirty WHERE span_s = 60 AND start_at = {minute} AND is_changed = 1); END"""
+
+_MARK_MANY = """CREATE OR REPLACE FUNCTION rollup_mark() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+IF TG_OP = 'DELETE' THEN
+INSERT INTO rollup_dirty (span_s, start_at)
+SELECT DISTINCT 60, floor(received_at / 60)::bigint * 60 FROM gone WHERE outcome IS NOT NULL;
+ELSE
+INSERT INTO rollup_dirty (span_s, start_at)
+SELECT DISTINCT 60, floor(received_at / 60)::bigint * 60 FROM fresh WHERE outcome IS NOT NULL;
+END IF;
+RETURN NULL; END $$"""
+_POSTGRES_TRIGGER = """CREATE TRIGGER rollup_{name} AFTER {event} ON calls REFERENCING {side} TABLE AS {rows}
+FOR EACH STATEMENT EXECUTE FUNCTION rollup_mark()"""
+
+_EVENTS = ("INSERT", "UPDATE", "DELETE")
+
+
+def create_triggers(connection: Connection) -> None:
+    """Idempotent: a migration that made the table anew has taken them along."""
+    connection.exec_driver_sql(f"CREATE INDEX IF NOT EXISTS calls_long ON calls (received_at) WHERE done_s > {LONG_S}")
+    if connection.dialect.name == "sqlite":
+        for event in _EVENTS:
+            row = "OLD" if event == "DELETE" else "NEW"
+            statement = _MARK_ONE.format(name=event.lower(), event=event, row=row, minute=_MINUTE_OF.format(row=row))
+            connection.exec_driver_sql(statement)
+        return
+    connection.exec_driver_sql(_MARK_MANY)
+    for event in _EVENTS:
+        side, rows = ("OLD", "gone") if event == "DELETE" else ("NEW", "fresh")
+        connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS rollup_{event.lower()} ON calls")
+        connection.exec_driver_sql(_POSTGRES_TRIGGER.format(name=event.lower(), event=event, side=side, rows=rows))
+
+
+def has_rollups(connection: Connection) -> bool:
+    return inspect(connection).has_table("rollup_state")
