@@ -55,8 +55,12 @@ def test_the_heads_are_the_earliest_of_every_share_who_wait_and_are_not_shut(
 def test_none_is_looked_at_once_they_are_cleared() -> None:
     firsts = Firsts[Someone]()
     firsts.file(Someone(1.0, 1, 1.0), 1)
+    assert len(firsts.heads()) == 1
     firsts.clear()
     assert firsts.heads() == []
+    late = Someone(2.0, 2, 1.0)
+    firsts.file(late, 1)
+    assert firsts.heads() == [late]
 
 
 def test_those_who_are_gone_do_not_pile_up_beneath_one_who_stays() -> None:
@@ -67,6 +71,18 @@ def test_those_who_are_gone_do_not_pile_up_beneath_one_who_stays() -> None:
         firsts.file(one, 2)
         one.is_waiting = False
     assert len(firsts.heaps[1.0]) <= 2 * 2 + 64 + 1
+
+
+def test_they_stay_in_order_when_those_who_are_gone_are_swept_out() -> None:
+    firsts, everyone = Firsts[Someone](), list[Someone]()
+    for number in range(500):
+        everyone.append(Someone(float(number * 7919 % 500), number, 1.0))
+        everyone[-1].is_waiting = number % 5 == 0
+        firsts.file(everyone[-1], 1 + number // 5)
+    for one in sorted((one for one in everyone if one.is_waiting), key=lambda one: one.due_s):
+        assert firsts.heads() == [one]
+        one.is_waiting = False
+        firsts.look_again()
 
 
 def test_a_better_call_that_comes_behind_an_overdue_one_shortens_the_hold_at_once() -> None:

@@ -166,3 +166,15 @@ def test_who_loads_beside_anybody_waits_until_the_older_claim_of_one_who_does_no
     assert deeds(sched.leave("t1", 13.0)) == [Stop("busy", 1)]
     assert gone(sched, "busy", 14.0) == [Start("alone", 1)]
     assert deeds(sched.tick(15.0)) == [Start("free", 1)]
+
+
+def test_nobody_else_has_to_leave_while_the_one_who_made_room_is_being_stopped() -> None:
+    sched = resident(model("a", 50), model("b", 50), model("c", 50))
+    sched.command(Load("c"), 10.0)
+    ready(sched, "c", 20.0)
+    sched.arrive(ticket("c1", "c"), 20.0)
+    sched.leave("c1", 21.0)
+    assert deeds(sched.arrive(ticket("b1", "b"), 22.0)) == [Stop("a", 1)]
+    for now_s in (23.0, 200.0):
+        assert deeds(sched.tick(now_s)) == []
+        assert sched.replicas["c"].phase is Phase.READY
