@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,7 +13,7 @@ from sqlalchemy import create_engine
 from penstock.store.base import Checkpoint, StoreAway
 from penstock.store.postgres import PostgresStore
 from penstock.store.schema import metadata
-from tests.store.postgres_server import Server
+from tests.store.postgres_server import Server, a_postgres_server
 from tests.store.some_calls import an_open_call, ended, rows
 
 HERE = Checkpoint("g", "s", 1)
@@ -123,6 +124,23 @@ def test_a_database_that_may_only_be_read_is_away_until_it_is_not(
                 store.upsert(rows(*calls), [], HERE)
     store.upsert(rows(*calls), [], HERE)
     assert (store.count(), store.count_poisoned()) == (many, 0)
+
+
+def test_what_was_settled_survives_a_server_that_is_killed() -> None:
+    with a_postgres_server() as server:
+        store = PostgresStore(server.new_database())
+        store.prepare()
+        store.upsert(rows(an_open_call("settled")), [], HERE)
+        store.settle()
+        store.upsert(rows(an_open_call("not yet")), [], dataclasses.replace(HERE, offset=2))
+        server.stop(signal.SIGKILL)
+        server.start()
+        with pytest.raises(StoreAway):
+            store.count()
+        found = {record.id for record in store.latest(9)}
+        assert store.checkpoints("g") == {"s": len(found)}, "a batch and its checkpoint go together"
+        assert "settled" in found
+        store.close()
 
 
 def test_text_that_this_database_cannot_hold_is_set_aside(store: PostgresStore) -> None:

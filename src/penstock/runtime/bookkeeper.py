@@ -23,12 +23,15 @@ from penstock.store.base import Checkpoint, Store, StoreAway
 from penstock.store.opening import DriverMissing, open_store
 from penstock.store.retention import KEEP_ALL, Limits, Retention
 from penstock.store.rows import is_ended
-from penstock.store.segments import MAX_LINE_BYTES, Segment, read_segment, segments_in
+from penstock.store.segments import Segment, read_segment, segments_in
 from penstock.store.status import StoreStatus
 
 POLL_S = 0.5
 """A call that opens and ends between two looks is written once: the less often, the cheaper. Whoever waits for an open
 record was promised a second."""
+
+BATCH_BYTES = 2 << 20
+"""Of the journal in one transaction. Half of that costs PostgreSQL a quarter more for each record; more is memory."""
 
 TIDY_AT_LEAST_EVERY_S = 1.0
 """However much there is to carry over: what comes must not outrun what goes."""
@@ -90,7 +93,7 @@ class Bookkeeper:
             is_finished = segment.boot_id != self._boot_id or segment is not segments[-1]
             moved_bytes = self._carry_batch(segment)
             if moved_bytes:
-                return is_finished or moved_bytes > MAX_LINE_BYTES // 2
+                return is_finished or moved_bytes > BATCH_BYTES // 2
             if is_finished:
                 self._delete(segment)
         if not self._is_past_closed:
@@ -129,7 +132,7 @@ class Bookkeeper:
     def _carry_batch(self, segment: Segment) -> int:
         """Return how many bytes of journal were carried over; 0 = no whole line is left."""
         start = self._offsets.get(segment.name, 0)
-        lines, end = read_segment(segment.path, start)
+        lines, end = read_segment(segment.path, start, limit_bytes=BATCH_BYTES)
         if end == start:
             return 0
         checkpoint = Checkpoint(self._gateway_id, segment.name, end)

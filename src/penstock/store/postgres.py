@@ -43,6 +43,11 @@ class PostgresStore(SqlStore):
     """A Store in the database at `url`, postgresql://USER@HOST/DATABASE; needs the rights to create tables there."""
 
     def __init__(self, url: str, *, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> None:
+        settings = {
+            "lock_timeout": LOCK_TIMEOUT_MS,
+            "statement_timeout": statement_timeout_ms,
+            "synchronous_commit": "off",  # a crash takes batches and their checkpoints away together; see settle()
+        }
         engine = create_engine(
             make_url(url).set(drivername="postgresql+psycopg"),
             paramstyle="format",
@@ -51,7 +56,7 @@ class PostgresStore(SqlStore):
                 "application_name": "penstock bookkeeper",
                 "connect_timeout": CONNECT_WITHIN_S,
                 "tcp_user_timeout": UNANSWERED_AFTER_MS,
-                "options": f"-c lock_timeout={LOCK_TIMEOUT_MS} -c statement_timeout={statement_timeout_ms}",
+                "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
             },
         )
         super().__init__(engine, insert_or=insert, is_locked=_is_locked)
@@ -62,6 +67,12 @@ class PostgresStore(SqlStore):
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # tables of years take their time
             connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
             migrate(connection)
+
+    def settle(self) -> None:
+        """A commit that waits for the disk, and with it for all before it."""
+        with self._transaction() as connection:
+            connection.exec_driver_sql("SET LOCAL synchronous_commit = on")
+            connection.execute(select(func.pg_logical_emit_message(True, "penstock", "")))  # else it commits nothing
 
     def used_bytes(self) -> int:
         """The number of rows by the server's own statistics, times the size of the newest ones.
