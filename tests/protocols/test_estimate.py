@@ -97,3 +97,9 @@ VALUES = st.recursive(
 def test_whatever_comes_there_is_an_estimate_and_it_is_bounded(members: dict[str, object]) -> None:
     body = json.dumps({**members, "pad": "x" * SMALL_BYTES}).encode()
     assert 0 <= prompt_tokens(body) <= MEDIA_TOKENS * len(body)
+
+
+def test_a_crowd_of_messages_is_not_looked_at_one_by_one() -> None:
+    crowd = [{"role": "user", "content": "x"}] * 10_001
+    assert estimate(messages=crowd) == len(json.dumps(crowd)) // 4
+    assert estimate(messages=crowd[:-1]) == 0

@@ -78,13 +78,19 @@ def prompt_tokens(body: Body) -> int:
     try:
         asked = _asked(body)
         return (
-            sum(_of_message(message) for message in _messages(asked.messages or b"[]"))
+            _of_messages(asked.messages)
             + sum(map(_of_content, (asked.prompt, asked.input, asked.instructions, asked.system, asked.documents)))
             + sum(map(_of_text, (asked.tools, asked.functions, asked.suffix, asked.query, asked.content)))
             + sum(map(_of_text, (asked.input_prefix, asked.input_suffix, asked.input_extra)))
         )
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return len(body) // BYTES_PER_TOKEN
+
+
+def _of_messages(raw: msgspec.Raw) -> int:
+    if _count(memoryview(raw), b'"content"') > MAX_MEMBERS:
+        return _of_text(raw)
+    return sum(_of_message(message) for message in _messages(raw or b"[]"))
 
 
 def _of_message(message: _Message) -> int:
@@ -97,7 +103,7 @@ def _of_content(raw: msgspec.Raw) -> int:
     if not text.nbytes or text[0] != _BRACKET:
         return _of_text(raw)
     if _holds_numbers(text):
-        return sum(bytes(text[at : at + _STEP_BYTES]).count(b",") for at in range(0, text.nbytes, _STEP_BYTES)) + 1
+        return _count(text, b",") + 1
     members = _members(raw)
     return _of_text(raw) if len(members) > MAX_MEMBERS else sum(map(_of_member, members))
 
@@ -110,6 +116,11 @@ def _of_member(raw: msgspec.Raw) -> int:
     if part.content:
         return _of_content(part.content)
     return MEDIA_TOKENS if part.type in _MEDIA else _of_text(raw)
+
+
+def _count(text: memoryview, what: bytes) -> int:
+    """About how often it is there: at the seams between steps it may be missed."""
+    return sum(bytes(text[at : at + _STEP_BYTES]).count(what) for at in range(0, text.nbytes, _STEP_BYTES))
 
 
 def _of_text(raw: msgspec.Raw) -> int:
