@@ -28,6 +28,7 @@ from penstock.runtime.catalog import Catalog, Target
 from penstock.runtime.dispatcher import Dispatcher, Waiter
 from penstock.runtime.errand import EngineView
 from penstock.runtime.keys import Keyring
+from penstock.runtime.loads import Loads
 from penstock.runtime.patience import Patience
 from penstock.runtime.recorder import Recorder
 from penstock.runtime.waiting import EstimateError, waited
@@ -65,6 +66,7 @@ class CallContext:
     catalog: Catalog
     keyring: Keyring
     captures: Captures
+    loads: Loads
     dispatcher: Dispatcher
     recorder: Recorder
     engines: dict[str, EngineView]
@@ -313,6 +315,8 @@ class Call:
         ended = self.context.dispatcher.wait_clock.read(self.model, now_s)
         record.wait_reasons = waited(self._wait_began or {}, ended, now_s - self.opened_s - (record.enqueued_s or 0.0))
         record.waited_for_load = "loading" in record.wait_reasons
+        if record.waited_for_load and (load := self.context.loads.last.get(self.model)) is not None:
+            record.load_id, record.load_s = load.id, load.done_s
 
     def is_waiting_for_load(self) -> bool:
         if self.phase is not CallPhase.QUEUED:

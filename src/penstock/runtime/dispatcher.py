@@ -15,11 +15,13 @@ from typing import Protocol
 
 from penstock.core.actions import Action, Admit, Cancel, Refuse, Start, Stop, WakeAt
 from penstock.core.admission import PoolState
-from penstock.core.commands import Command
-from penstock.core.model import Replica, Ticket
+from penstock.core.commands import Command, Load, Unload
+from penstock.core.model import Phase, Replica, Ticket
 from penstock.core.plan import KeyTerms
+from penstock.core.residency import Footprint
 from penstock.core.scheduler import Scheduler, Wait
 from penstock.errors import GatewayError, ShuttingDown
+from penstock.runtime.loads import Loads
 from penstock.runtime.waiting import WaitClock
 
 
@@ -45,6 +47,7 @@ class Dispatcher:
     def __init__(self, scheduler: Scheduler, engines: dict[str, Engine], clock: Callable[[], float]) -> None:
         self.on_change: Callable[[], None] = lambda: None
         self.read_memory: Callable[[], dict[str, int]] = dict  # free bytes by device, where that is quickly known
+        self.loads: Loads | None = None  # keeps account of them; None = nobody does
         self.wait_clock = WaitClock(scheduler)
         self._scheduler = scheduler
         self._engines = engines
@@ -94,15 +97,26 @@ class Dispatcher:
 
     # For engines: facts, each idempotent, each about one generation.
 
+    def engine_answered(self, replica_id: str, generation: int) -> None:
+        """Its process answers something, if only that it is not ready yet."""
+        if self.loads is not None:
+            self.loads.answered(replica_id, generation)
+
     def engine_ready(self, replica_id: str, generation: int, load_s: float) -> None:
+        if self.loads is not None:
+            self.loads.ready(replica_id, generation, self._waiting_for(replica_id))
         self._decided(self._scheduler.replica_ready(replica_id, generation, self._clock(), load_s=load_s))
 
     def engine_failed(self, replica_id: str, generation: int, reason: str, *, is_final: bool) -> None:
+        if self.loads is not None:
+            self.loads.failed(replica_id, generation, reason, self._waiting_for(replica_id))
         self._decided(
             self._scheduler.replica_failed(replica_id, generation, self._clock(), reason=reason, is_final=is_final)
         )
 
     def engine_gone(self, replica_id: str, generation: int, reason: str | None) -> None:
+        if self.loads is not None:
+            self.loads.gone(replica_id, generation, reason, self._waiting_for(replica_id))
         free = self.read_memory()
         now_s = self._clock()
         self._decided(self._scheduler.replica_gone(replica_id, generation, now_s, reason=reason, free_bytes=free))
@@ -127,6 +141,14 @@ class Dispatcher:
     def memory(self, device: str, free_bytes: int) -> None:
         self._decided(self._scheduler.memory(device, free_bytes, self._clock()))
 
+    def measured(self, replica_id: str, generation: int, footprint: Footprint) -> None:
+        """So much memory it really takes, by device."""
+        self._decided(self._scheduler.measured(replica_id, generation, footprint, self._clock()))
+
+    def sizes(self) -> Mapping[str, Footprint]:
+        """What models were measured to take, by name."""
+        return self._scheduler.sizes()
+
     # For operators.
 
     def begin(self) -> None:
@@ -135,6 +157,8 @@ class Dispatcher:
 
     def command(self, command: Command) -> None:
         """Carry it out, at once."""
+        if self.loads is not None and isinstance(command, Load | Unload):
+            self.loads.asked(command.model, is_wanted=isinstance(command, Load) and self._is_out(command.model))
         self._decided(self._scheduler.command(command, self._clock()))
         self.on_change()
 
@@ -142,6 +166,8 @@ class Dispatcher:
         """See for which reasons calls wait now; called from time to time, in case no fact tells."""
         if self._scheduler.waiting_count() or self.wait_clock.is_running:
             self.wait_clock.look(self._clock())
+        if self.loads is not None:
+            self.loads.look(lambda model: self._waiting_for(model) > 0 or model in self.pinned)
 
     @property
     def paused(self) -> frozenset[str]:
@@ -215,11 +241,28 @@ class Dispatcher:
                     waiter.refused(error, self._clock())
             case Start(replica_id, generation):
                 if not self._is_closed:  # a pinned engine that is stopped now is wanted for ever
+                    self._note_load(action)
                     self._engines[replica_id].start(generation)
             case Stop(replica_id) | Cancel(replica_id):
+                self._note_load(action)
                 self._engines[replica_id].stop()
             case WakeAt(at_s):
                 self._wake_at(at_s)
+
+    def _note_load(self, action: Start | Stop | Cancel) -> None:
+        if self.loads is None:
+            return
+        match action:
+            case Start(replica_id, generation, ticket_id):
+                self.loads.starting(self.replicas[replica_id], generation, ticket_id)
+            case Stop(victim, _, str(target), ticket_id):
+                self.loads.makes_room(self.replicas[target], victim, ticket_id)
+
+    def _waiting_for(self, model: str) -> int:
+        return self._scheduler.waiting_count(model) if model in self.replicas else 0
+
+    def _is_out(self, model: str) -> bool:
+        return model in self.replicas and self.replicas[model].phase not in (Phase.READY, Phase.DRAINING)
 
     def _wake_at(self, at_s: float) -> None:
         if self._timer is not None:

@@ -132,6 +132,8 @@ def _difference(before: State, now: State, *, new_records: int) -> dict[str, Any
         changed |= {key: None for key in old if key not in new}
         if changed:
             delta[name] = changed
+    if now.host is not before.host:
+        delta["host"] = now.host
     if now.counts != before.counts:
         delta["counts"] = now.counts
     if new_records > 0:

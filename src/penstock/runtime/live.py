@@ -9,6 +9,7 @@ from typing import Protocol
 
 from penstock.config.schema import ModelSettings
 from penstock.core.breaker import BreakerState
+from penstock.core.host_sample import HostSample
 from penstock.core.model import Phase, Replica
 from penstock.core.record import CallPhase
 from penstock.runtime.call import CallContext
@@ -27,6 +28,13 @@ class LiveEngine(Protocol):
     def log_tail(self) -> str: ...
 
 
+class Sampled(Protocol):
+    """Where the last sample of the host is."""
+
+    @property
+    def last(self) -> HostSample | None: ...
+
+
 class Live:
     """Answers what is going on. Every method is a plain read."""
 
@@ -37,8 +45,10 @@ class Live:
         kinds: Mapping[str, str],
         engines: dict[str, LiveEngine],
         gateway: Callable[[], GatewayView],
+        sampled: Sampled,
     ) -> None:
         self.gateway = gateway
+        self._sampled = sampled
         self._context = context
         self._models = models
         self._kinds = kinds
@@ -54,6 +64,7 @@ class Live:
             calls=self.calls(MAX_CALLS),
             counts=self.counts(),
             recent=self.recent(MAX_RECENT),
+            host=self._sampled.last,
         )
 
     def models(self) -> dict[str, ModelView]:
@@ -90,6 +101,7 @@ class Live:
     def _model_view(self, replica: Replica) -> ModelView:
         model, settings, engine = replica.model, self._models[replica.model.name], self._engines[replica.id]
         breaker = self._context.breakers.get(model.name)
+        measured = self._context.dispatcher.sizes().get(model.name, ())
         is_troubled = replica.phase in (Phase.BACKOFF, Phase.FAILED)
         is_idle = replica.phase is Phase.READY and not replica.running
         return ModelView(
@@ -113,6 +125,7 @@ class Live:
             unlisted=settings.unlisted,
             is_paused=model.name in self._context.dispatcher.paused,
             is_pinned=model.name in self._context.dispatcher.pinned,
+            measured_bytes=sum(size for _, size in measured) or None,
             breaker=None if breaker is None else breaker.state.value,
             breaker_until=breaker.until_s + self._epoch_s if breaker and breaker.state is BreakerState.OPEN else None,
         )

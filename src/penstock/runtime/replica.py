@@ -11,13 +11,15 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 
 from penstock.launch.base import Exit, Launcher, LaunchFailed, LaunchSpec, Running
 from penstock.launch.logs import LogRing
+from penstock.sample.base import EngineProcess
 from penstock.wire.fetch import FetchFailed, fetch
 from penstock.wire.outbox import Outbox
 from penstock.wire.upstream import Pool
@@ -46,6 +48,7 @@ class Recipe:
 class Reports(Protocol):
     """Where a replica tells its facts: the dispatcher."""
 
+    def engine_answered(self, replica_id: str, generation: int) -> None: ...
     def engine_ready(self, replica_id: str, generation: int, load_s: float) -> None: ...
     def engine_failed(self, replica_id: str, generation: int, reason: str, *, is_final: bool) -> None: ...
     def engine_gone(self, replica_id: str, generation: int, reason: str | None) -> None: ...
@@ -58,6 +61,7 @@ class RemoteEngine:
     def __init__(self, address: str, outbox: Outbox) -> None:
         self.pool: Pool | None = Pool(address, outbox)
         self.pid: int | None = None
+        self.process: EngineProcess | None = None
         self.load_s: float | None = None
         self.ready_at_s: float | None = None
         self.reports: Reports | None = None
@@ -84,6 +88,7 @@ class ReplicaLife:
         self.log = LogRing()
         self.pool: Pool | None = None  # connections to it; None = it is not up
         self.pid: int | None = None
+        self.process: EngineProcess | None = None  # while it runs, if it does so on this machine
         self.load_s: float | None = None  # how long its last load took
         self.ready_at_s: float | None = None  # when that was over; monotonic
         self._outbox = outbox
@@ -126,10 +131,12 @@ class ReplicaLife:
             self.reports.engine_failed(self.id, generation, str(exc), is_final=False)
             return
         self.pid = running.pid
+        if running.pid is not None:
+            self.process = EngineProcess(self.id, self.id, generation, running.pid, urlsplit(spec.address).port)
         log.info("engine_started replica=%s pid=%s address=%s", self.id, running.pid, spec.address)
         exited = asyncio.create_task(running.wait())
         try:
-            failure = await self._become_ready(pool, exited, stop_asked)
+            failure = await self._become_ready(generation, pool, exited, stop_asked)
             if failure is not None:
                 await self._end(running, exited)
                 self._report_failure(generation, failure, is_asked=stop_asked.is_set())
@@ -139,6 +146,7 @@ class ReplicaLife:
             if self.recipe.asks_slots and (slots := await _slots_of(pool)) is not None:
                 self.reports.engine_slots(self.id, slots)
             self.pool = pool
+            self.process = None if self.process is None else replace(self.process, is_ready=True)
             self._last_ready = pool, over
             log.info("engine_ready replica=%s load_s=%.3f", self.id, self.load_s)
             self.reports.engine_ready(self.id, generation, self.load_s)
@@ -150,19 +158,19 @@ class ReplicaLife:
             )
             self.reports.engine_gone(self.id, generation, reason)
         finally:  # also when the gateway is closing and this task is cancelled
-            self.pool = self.pid = None
+            self.pool = self.pid = self.process = None
             pool.close()
             exited.cancel()
             over.set()
 
     async def _become_ready(
-        self, pool: Pool, exited: asyncio.Task[Exit], stop_asked: asyncio.Event
+        self, generation: int, pool: Pool, exited: asyncio.Task[Exit], stop_asked: asyncio.Event
     ) -> tuple[str, bool] | None:
         """None = it answers; else why not, and whether trying again is useless."""
         if self.recipe.check is None:
             return None
         limit_s = self.recipe.load_timeout_s
-        probing = asyncio.create_task(self._probe(pool, self.recipe.check))
+        probing = asyncio.create_task(self._probe(generation, pool, self.recipe.check))
         stopping = asyncio.create_task(stop_asked.wait())
         try:
             await asyncio.wait({exited, probing, stopping}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
@@ -177,14 +185,18 @@ class ReplicaLife:
             probing.cancel()
             stopping.cancel()
 
-    async def _probe(self, pool: Pool, check: str) -> None:
+    async def _probe(self, generation: int, pool: Pool, check: str) -> None:
         """Return when the engine answers 200."""
+        has_answered = False
         while True:
             asked_s = time.monotonic()
             try:
                 status, _ = await fetch(pool, check, timeout_s=PROBE_TIMEOUT_S)
             except FetchFailed:
                 status = 0
+            if status and not has_answered:
+                has_answered = True
+                self.reports.engine_answered(self.id, generation)
             if status == 200:
                 return
             await asyncio.sleep(max(0.0, PROBE_EVERY_S - (time.monotonic() - asked_s)))

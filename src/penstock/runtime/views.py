@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from penstock.core import record as spans
+from penstock.core.host_sample import HostSample
 from penstock.core.record import CallPhase, CallRecord
 from penstock.core.scheduler import WaitReason
 from penstock.runtime.call import Call
@@ -29,6 +30,7 @@ class GatewayView(msgspec.Struct, frozen=True):
 class ModelView(msgspec.Struct, frozen=True):
     """since, idle_since, breaker_until: epoch seconds. load_s: how long the last load took.
 
+    memory_bytes: as declared or estimated. measured_bytes: what its engine was seen to take; None = never yet.
     breaker: its state; None = the model has none. breaker_until: while it is open, when it is tried again.
     """
 
@@ -54,6 +56,7 @@ class ModelView(msgspec.Struct, frozen=True):
     is_pinned: bool
     breaker: str | None
     breaker_until: float | None
+    measured_bytes: int | None
 
 
 class CallView(msgspec.Struct, frozen=True):
@@ -85,7 +88,7 @@ class Counts(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """Everything that is live now."""
+    """Everything that is live now. host: the last sample; None = nothing was measured yet, or ever."""
 
     seq: int
     now: float
@@ -94,6 +97,7 @@ class State(msgspec.Struct, frozen=True):
     calls: dict[str, CallView]
     counts: Counts
     recent: list[dict[str, Any]]
+    host: HostSample | None
 
 
 def call_view(call: Call) -> CallView:
