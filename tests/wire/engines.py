@@ -30,6 +30,8 @@ class Sink:
         self.over = asyncio.Event()
         self.has_data = asyncio.Event()
 
+    def on_interim(self, status: int, headers: Headers) -> None: ...
+
     def on_head(self, status: int, headers: Headers, length: bytes | None) -> None:
         self.heads += 1
         self.status, self.headers, self.length = status, headers, length
@@ -41,6 +43,9 @@ class Sink:
 
     def on_full(self) -> None: ...
     def on_drained(self) -> None: ...
+
+    def on_trailers(self, headers: Headers) -> None:
+        self.trailers = headers
 
     def on_data(self, data: bytes) -> None:
         assert data

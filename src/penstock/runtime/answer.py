@@ -105,6 +105,10 @@ class Answer:
 
     # Sink: what the engine's connection tells.
 
+    def on_interim(self, status: int, headers: Headers) -> None:
+        if not self.is_committed:
+            self.client.announce(status, headers)
+
     def on_head(self, status: int, headers: Headers, length: bytes | None) -> None:
         call, record = self._call, self._call.record
         self.heard_s = call.context.clock()
@@ -186,6 +190,9 @@ class Answer:
         if call.capture is not None:
             call.capture.response(data)
 
+    def on_trailers(self, headers: Headers) -> None:
+        self.client.trailers(headers)
+
     def on_end(self) -> None:
         rest = self.meter.finish()
         self._call.keep_usage(self.meter.usage)
@@ -260,7 +267,11 @@ class Nobody:
 
     def send(self, data: bytes) -> None: ...
 
+    def announce(self, status: int, headers: Headers) -> None: ...
+
     def start_reply(self, status: int, headers: Headers, added: bytes, length: bytes | None) -> None: ...
+
+    def trailers(self, headers: Headers) -> None: ...
 
     def finish(self, when_written: Callable[[bool], None]) -> None:
         when_written(False)

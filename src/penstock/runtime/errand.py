@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from penstock.core.message import Body, Headers
-from penstock.wire.headers import UPGRADE_LINES, request_head
+from penstock.wire.headers import TE_LINES, UPGRADE_LINES, request_head
 from penstock.wire.upstream import Connection, Pool, Sink
 
 MAX_SENT_BACK = 3
@@ -39,13 +39,16 @@ class Request:
     body: tuple[Body, ...]
     has_body: bool
     asks_upgrade: bool = False  # to the websocket protocol
+    wants_trailers: bool = False
     connect_s: float | None = None  # how long making a connection may take; None = as long as it takes
 
     def head(self, pool: Pool) -> bytes:
         size = sum(map(len, self.body)) if self.has_body else None
         path = pool.prefix + self.path
         head = request_head(self.method, path, pool.host_header, self.headers, self.dropped, size)
-        return head[:-2] + UPGRADE_LINES if self.asks_upgrade else head
+        if self.asks_upgrade:
+            return head[:-2] + UPGRADE_LINES
+        return head[:-2] + TE_LINES if self.wants_trailers else head
 
 
 NO_REQUEST = Request(b"", b"", [], frozenset(), (), has_body=False)

@@ -9,7 +9,7 @@ from penstock.protocols.endpoints import Endpoint, ModelIn
 from penstock.runtime.catalog import Target
 from penstock.runtime.errand import Request
 from penstock.runtime.sessions import COOKIE_PREFIX
-from penstock.wire.headers import CODINGS, CREDENTIALS
+from penstock.wire.headers import CODINGS, CREDENTIALS, wants_trailers
 
 Header = tuple[bytes, bytes]
 
@@ -57,6 +57,7 @@ def request_to(
         has_body=is_framed or facts.body_bytes > 0,
         asks_upgrade=asks_websocket(endpoint, head),
         connect_s=target.settings.limits.connect,
+        wants_trailers=b"te" in head.fields and wants_trailers(head.fields[b"te"]),
     )
 
 

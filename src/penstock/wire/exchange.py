@@ -53,8 +53,14 @@ class Client(Protocol):
     def reply(self, reply: Reply) -> None:
         """Answer completely and finish."""
 
+    def announce(self, status: int, headers: Headers) -> None:
+        """A 1xx that comes ahead of the answer; who speaks HTTP/1.0 does not get it."""
+
     def start_reply(self, status: int, headers: Headers, added: bytes, length: bytes | None) -> None:
         """Begin an answer; its head goes out with the first data."""
+
+    def trailers(self, headers: Headers) -> None:
+        """What is to follow the body, if the client reads such things."""
 
     def finish(self, when_written: Callable[[bool], None]) -> None:
         """The answer is complete. `when_written(True)` once the kernel has its last byte, False if the client left."""

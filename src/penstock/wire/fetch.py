@@ -23,6 +23,8 @@ class _Answer:
         self._status = 0
         self._body = bytearray()
 
+    def on_interim(self, status: int, headers: Headers) -> None: ...
+
     def on_head(self, status: int, headers: Headers, length: bytes | None) -> None:
         self._status = status
 
@@ -33,6 +35,8 @@ class _Answer:
 
     def on_full(self) -> None: ...
     def on_drained(self) -> None: ...
+
+    def on_trailers(self, headers: Headers) -> None: ...
 
     def on_data(self, data: bytes) -> None:
         self._body += data[: MAX_ANSWER_BYTES - len(self._body)]

@@ -40,6 +40,16 @@ _WITHHELD = {  # by what is dropped: the unions are made once
     dropped: _NOT_TO_ENGINE | dropped for dropped in (frozenset(), CODINGS, CREDENTIALS, CODINGS | CREDENTIALS)
 }
 
+NOT_IN_TRAILERS = (
+    HOP_BY_HOP
+    | CREDENTIALS
+    | {b"host", b"content-length", b"content-type", b"content-encoding", b"content-range", b"set-cookie", b"location"}
+)
+"""What says how a message is read, or who asks, is of no effect behind its end (RFC 9110, section 6.5.1)."""
+
+TE_LINES = b"te: trailers\r\nconnection: te\r\n\r\n"
+"""The end of a head whose sender wants to read trailers."""
+
 UPGRADE_LINES = b"upgrade: websocket\r\nconnection: upgrade\r\n\r\n"
 """The end of a head that asks for the websocket protocol, or agrees to it."""
 
@@ -70,6 +80,16 @@ def reply_head(status: int, headers: Headers, added: bytes, framing: bytes) -> b
     lines = [_STATUS_LINE.get(status) or b"HTTP/1.1 %d " % status]
     lines += [b": ".join(header) for header in headers if header[0].lower() not in HOP_BY_HOP]
     return b"%b\r\n%b%b\r\n" % (b"\r\n".join(lines), added, framing)
+
+
+def wants_trailers(te: bytes) -> bool:
+    """Whether the sender of this TE reads what may follow a body."""
+    return any(each.strip().lower() == b"trailers" for each in te.split(b","))
+
+
+def trailer_lines(headers: Headers) -> bytes:
+    """Complete lines of those headers that may stand behind a body."""
+    return b"".join(b"%b: %b\r\n" % each for each in headers if each[0].lower() not in NOT_IN_TRAILERS)
 
 
 def without_named(headers: Headers) -> Headers:

@@ -20,6 +20,7 @@ from penstock.core.message import Head, Headers, Reply
 from penstock.errors import BodyNotKept, GatewayError, TooLarge
 from penstock.wire.body import BodyStore, whole
 from penstock.wire.exchange import HotHandler, Incoming
+from penstock.wire.headers import reply_head, trailer_lines, wants_trailers
 from penstock.wire.outbox import Outbox
 from penstock.wire.reading import RequestReading
 from penstock.wire.reply import CONTINUE, ReplyWriter, malformed_reply
@@ -198,7 +199,8 @@ class Ingress(RequestReading):
         if handler is None:
             self._begin_asgi(head)
             return
-        incoming = Incoming(head, handler, self.parser.should_keep_alive(), self.doors.max_body_bytes)
+        keeps_alive = self.parser.should_keep_alive() and (head.http_version != "1.0" or not _says_close(head))
+        incoming = Incoming(head, handler, keeps_alive, self.doors.max_body_bytes)
         if self.is_idle and not self._pipelined and not self.is_write_paused:
             self._arriving = incoming
             self._open(incoming)
@@ -332,6 +334,11 @@ class Ingress(RequestReading):
 
     # Client: what an exchange may do, beside `send`.
 
+    def announce(self, status: int, headers: Headers) -> None:
+        if self._current is not None and self._current.head.http_version != "1.0":
+            headers = [each for each in headers if each[0].lower() != b"content-length"]  # it delimits nothing
+            self.doors.outbox.write(self.transport, reply_head(status, headers, b"", b""))
+
     def start_reply(self, status: int, headers: Headers, added: bytes, length: bytes | None) -> None:
         incoming = self._current
         assert incoming is not None, "an answer without a request"
@@ -344,6 +351,10 @@ class Ingress(RequestReading):
         self.start_reply(reply.status, reply.headers, b"content-length: " + length + b"\r\n", length)
         self.send(reply.body)
         self.finish(_nobody_asks)
+
+    def trailers(self, headers: Headers) -> None:
+        if self._current is not None and wants_trailers(self._current.head.fields.get(b"te", b"")):
+            self._writer.trailers = trailer_lines(headers)
 
     def finish(self, when_written: Callable[[bool], None]) -> None:
         incoming, self._current = self._current, None
@@ -368,6 +379,11 @@ class Ingress(RequestReading):
 
     def cut(self) -> None:
         self._writer.cut()
+
+
+def _says_close(head: Head) -> bool:
+    """To the parser an HTTP/1.0 client that says close and, in Proxy-Connection, keep-alive wants the second."""
+    return b"close" in head.fields.get(b"connection", b"").lower()
 
 
 def _nobody_asks(is_written: bool) -> None:

@@ -42,6 +42,7 @@ class ReplyWriter:
         "_outbox",
         "_transport",
         "_was_written",
+        "trailers",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, outbox: Outbox, transport: asyncio.Transport) -> None:
@@ -49,6 +50,7 @@ class ReplyWriter:
         self._outbox = outbox
         self._transport = transport
         self._head: bytes | None = None
+        self.trailers = b""  # complete lines that follow the body, where it is chunked
         self._is_chunked = self._is_bodiless = self._is_open_ended = False
         self._is_cut = self._is_lost = self._was_written = False
 
@@ -88,7 +90,8 @@ class ReplyWriter:
         tail = self._head or b""
         self._head = None
         if self._is_chunked:
-            tail += b"0\r\n\r\n"
+            tail += b"0\r\n%b\r\n" % self.trailers
+        self.trailers = b""
         if tail:
             self._outbox.write(self._transport, tail)
         self._outbox.after(self._report, when_written)

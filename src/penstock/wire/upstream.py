@@ -23,7 +23,7 @@ from penstock.wire.outbox import Outbox
 MAX_HEAD_BYTES = 256 * 1024
 MAX_IDLE = 1024
 CONNECT_TIMEOUT_S = 10.0
-SWITCHING = 101
+CONTINUE, SWITCHING = 100, 101
 UPGRADE = b"\r\nupgrade: "
 JOIN_BELOW_BYTES = 64 * 1024
 WINDOW_BYTES = 256 * 1024
@@ -43,6 +43,9 @@ class Failure:
 class Sink(Protocol):
     """Who is told of an answer. After `on_end` or `on_fail` nothing more comes."""
 
+    def on_interim(self, status: int, headers: Headers) -> None:
+        """A 1xx that announces something, as 103 Early Hints does."""
+
     def on_head(self, status: int, headers: Headers, length: bytes | None) -> None:
         """`length` is the Content-Length as sent; None = the end is marked otherwise."""
 
@@ -57,6 +60,10 @@ class Sink(Protocol):
 
     def on_drained(self) -> None: ...
     def on_data(self, data: bytes) -> None: ...
+
+    def on_trailers(self, headers: Headers) -> None:
+        """What followed the body, if there was something; `on_end` is next."""
+
     def on_end(self) -> None: ...
     def on_fail(self, failure: Failure) -> None: ...
 
@@ -82,6 +89,7 @@ class Connection(asyncio.Protocol):
         "_parts",
         "_pool",
         "_sink",
+        "_trailers",
         "_unsent",
         "_upgraded",
         "_was_used",
@@ -97,6 +105,7 @@ class Connection(asyncio.Protocol):
 
     def _reset(self) -> None:
         self._headers: Headers = []
+        self._trailers: Headers = []
         self._parts: list[bytes] = []
         self._overhead_bytes = 0  # of what is no body, since the last of the body
         self._is_head_done = self._is_complete = self._keeps_alive = False
@@ -233,7 +242,7 @@ class Connection(asyncio.Protocol):
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        headers, self._headers = self._headers, []  # what comes in trailers is nobody's
+        headers, self._headers = self._headers, []
         status = self._parser.get_status_code()
         sink = self._sink
         if status == SWITCHING and self._asks_upgrade and sink is not None:
@@ -241,7 +250,9 @@ class Connection(asyncio.Protocol):
             self._upgraded = without_named(headers)
             return
         if status < 200 or self._is_complete or sink is None:
-            return  # 100 Continue and 103 Early Hints announce; the answer follows
+            if CONTINUE < status < 200 and status != SWITCHING and sink is not None and not self._is_complete:
+                sink.on_interim(status, without_named(headers))
+            return  # the answer follows; a 100 Continue is for us, if for anybody
         self._keeps_alive = self._parser.should_keep_alive()
         fields = {name.lower(): value for name, value in headers}
         length = fields.get(b"content-length")
@@ -266,6 +277,7 @@ class Connection(asyncio.Protocol):
         if self._is_in_body:
             self._is_in_body = False
             self._is_complete = True
+            self._trailers, self._headers = self._headers, []
 
     def _begin_tunnel(self, first: bytes) -> None:
         assert self._sink is not None, "somebody asked for it"
@@ -288,6 +300,8 @@ class Connection(asyncio.Protocol):
         else:
             self._pool.put(self)
         if sink is not None:
+            if self._trailers:
+                sink.on_trailers(self._trailers)
             sink.on_end()
 
     def _fail(self, failure: Failure) -> None:
