@@ -74,6 +74,10 @@ class FakeEngine:
         for writer in self._writers:
             writer.transport.abort()
 
+    def follow(self, script: Sequence[Behaviour]) -> None:
+        """Another script, from the next request on."""
+        self._script = list(script)
+
     def release(self, count: int = 1) -> None:
         """Let so many replies pass the gate they wait at, now or later."""
         for _ in range(count):
