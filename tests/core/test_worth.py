@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.core.actions import Start, Stop
+from penstock.core.actions import Start, Stop, WakeAt
 from penstock.core.commands import Load
 from penstock.core.explain import WaitReason
 from penstock.core.groups import Group, GroupResidency
@@ -178,3 +178,18 @@ def test_nobody_else_has_to_leave_while_the_one_who_made_room_is_being_stopped()
     for now_s in (23.0, 200.0):
         assert deeds(sched.tick(now_s)) == []
         assert sched.replicas["c"].phase is Phase.READY
+
+
+def test_it_is_looked_again_when_a_hold_ends_and_not_before() -> None:
+    sched = resident(model("a"), model("b"))
+    for name in ("a1", "a2"):
+        sched.arrive(ticket(name, "a"), 10.0)
+    assert WakeAt(90.0) in sched.arrive(ticket("b1", "b"), 11.0)  # due at 101, held off for four round trips
+
+
+def test_who_waits_for_a_drain_is_told_whose() -> None:
+    sched = resident(model("a"), model("b"), policy=AT_ONCE)
+    sched.arrive(ticket("a1", "a"), 10.0)
+    sched.arrive(ticket("b1", "b"), 11.0)
+    wait = sched.explain("b1", 11.0)
+    assert (wait.reason, wait.wait_for) == (WaitReason.DRAINING, "a")
