@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
 
 from penstock.core.course import Course
+from penstock.core.host_sample import EngineSample
 from penstock.store.queries.triggers import LONG_S
 from penstock.store.schema import calls, loads
 
@@ -29,6 +30,7 @@ COURSE = (
 _ADMITTED, _REASONS = 10, 14
 FETCHED_ROWS = 2000
 
+decode_engines = msgspec.json.Decoder(list[EngineSample]).decode
 decode_reasons = msgspec.json.Decoder(dict[str, float]).decode
 
 

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Table, and_, false, func, literal_column, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    and_,
+    false,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 
 from penstock.core.course import Course, active, offered
 from penstock.core.curves import Curve, Grid
@@ -40,6 +53,7 @@ from penstock.store.schema import calls
 
 COARSE_TO_FINE = (DAY, HOUR, MINUTE)
 RANGES_AT_ONCE = 50
+MAX_AT = 1 << 40
 
 _GROUPINGS = {
     frozenset[str](): Grouping.MODEL,
@@ -107,49 +121,82 @@ class Snapshot:
 
         spreads: histograms too. speeds: also how fast calls were beside others.
         """
-        found: dict[Group, Sums] = {}
-        pieces = self._cover_sums(since, until)
+        whole = Grid(0, MAX_AT, 1)
+        found = self._sums(self._cover_sums(since, until, COARSE_TO_FINE), whole, asked, by, spreads, speeds)
+        return {group: sums for (_, group), sums in found.items()}
+
+    def sums_by_bucket(
+        self, grid: Grid, until: float, asked: Filter, by: Sequence[str]
+    ) -> dict[tuple[int, Group], Sums]:
+        """The same for each bucket of a grid, by its index; with spreads and speeds."""
+        spans = [span_s for span_s in COARSE_TO_FINE if grid.width % span_s == 0]
+        pieces = self._cover_sums(grid.start, min(until, grid.end), spans)
+        return self._sums(pieces, grid, asked, by, spreads=True, speeds=True)
+
+    def _sums(
+        self, pieces: Sequence[Piece], grid: Grid, asked: Filter, by: Sequence[str], spreads: bool, speeds: bool
+    ) -> dict[tuple[int, Group], Sums]:
+        found: dict[tuple[int, Group], Sums] = {}
         grouping = _grouping_for(asked, by)
         for span_s in COARSE_TO_FINE:
-            ranges = [piece for piece in pieces if piece.span_s == span_s]
-            if ranges:
-                of_grouping = and_(_of(rollup_sums, grouping, span_s), _rolled(rollup_sums, asked))
-                for some in _in_parts(ranges):
-                    inside = and_(of_grouping, _between(rollup_sums.c.start_at, some))
-                    self._add_rolled(found, inside, by, spreads=spreads or speeds)
-        ranges = [piece for piece in pieces if piece.span_s == RECORDS]
-        for some in _in_parts(ranges):
-            self._add_records(found, some, asked, by, speeds=speeds)
+            of_grouping = and_(_of(rollup_sums, grouping, span_s), _rolled(rollup_sums, asked))
+            for some in _in_parts([piece for piece in pieces if piece.span_s == span_s]):
+                inside = and_(of_grouping, _between(rollup_sums.c.start_at, some))
+                if spreads or speeds:
+                    self._add_rolled(found, grid, inside, by)
+                else:
+                    self._add_rolled_numbers(found, inside, by)
+        for some in _in_parts([piece for piece in pieces if piece.span_s == RECORDS]):
+            self._add_records(found, grid, some, asked, by, speeds=speeds)
         return found
 
-    def _cover_sums(self, since: float, until: float) -> list[Piece]:
+    def _cover_sums(self, since: float, until: float, spans: Sequence[int]) -> list[Piece]:
         if not self._has_rollups:
             return cover(since, until, {}, ())
         hours = self._dirty[HOUR] | {minute // HOUR * HOUR for minute in self._dirty[MINUTE]}
         days = self._dirty[DAY] | {hour // DAY * DAY for hour in hours}
-        return cover(since, until, {MINUTE: self._dirty[MINUTE], HOUR: hours, DAY: days}, COARSE_TO_FINE)
+        return cover(since, until, {MINUTE: self._dirty[MINUTE], HOUR: hours, DAY: days}, spans)
 
     def _add_rolled(
-        self, found: dict[Group, Sums], inside: ColumnElement[bool], by: Sequence[str], *, spreads: bool
+        self, found: dict[tuple[int, Group], Sums], grid: Grid, inside: ColumnElement[bool], by: Sequence[str]
     ) -> None:
         columns = rollup_sums.c
-        group = [columns[name] for name in by]
-        numbers = [columns[name] for name in NUMBERS]
-        if spreads:
-            for row in self._connection.execute(select(*group, *numbers, columns.spreads, columns.cells).where(inside)):
-                _sums_of(found, by, row).merge(unpacked(row[len(by) :]))
-            return
-        asked = select(*group, *(func.sum(column) for column in numbers)).where(inside).group_by(*group)
+        asked = select(
+            columns.start_at, *(columns[name] for name in (*by, *NUMBERS)), columns.spreads, columns.cells
+        ).where(inside)
         for row in self._connection.execute(asked):
-            _sums_of(found, by, row).merge(numbers_of(row[len(by) :]))
+            index = (row[0] - grid.start) // grid.width
+            _sums_of(found, index, by, row[1:]).merge(unpacked(row[1 + len(by) :]))
+
+    def _add_rolled_numbers(
+        self, found: dict[tuple[int, Group], Sums], inside: ColumnElement[bool], by: Sequence[str]
+    ) -> None:
+        """Of one bucket: the database adds up."""
+        columns = rollup_sums.c
+        group = [columns[name] for name in by]
+        asked = select(*group, *(func.sum(columns[name]) for name in NUMBERS)).where(inside).group_by(*group)
+        for row in self._connection.execute(asked):
+            _sums_of(found, 0, by, row).merge(numbers_of(row[len(by) :]))
 
     def _add_records(
-        self, found: dict[Group, Sums], ranges: Sequence[Piece], asked: Filter, by: Sequence[str], *, speeds: bool
+        self,
+        found: dict[tuple[int, Group], Sums],
+        grid: Grid,
+        ranges: Sequence[Piece],
+        asked: Filter,
+        by: Sequence[str],
+        *,
+        speeds: bool,
     ) -> None:
         inside = or_(*(received(piece.start, piece.end) for piece in ranges))
         courses = list(read_courses(self._connection, HAS_ENDED, inside, *chosen(asked)))
-        for group, sums in fold_sums(courses, self._speeds(courses) if speeds else None).items():
-            _sums_of(found, by, [getattr(group, name) for name in by]).merge(sums)
+        measured = self._speeds(courses) if speeds else None
+        by_bucket: dict[int, list[Course]] = {}
+        for course in courses:
+            by_bucket.setdefault(int((course.received_at - grid.start) // grid.width), []).append(course)
+        for index, some in by_bucket.items():
+            for group, sums in fold_sums(some, measured).items():
+                _sums_of(found, index, by, [getattr(group, name) for name in by]).merge(sums)
 
     def _speeds(self, courses: Sequence[Course]) -> Speeds:
         slots = [slot for course in courses if (slot := active(course, 0.0)) is not None]
@@ -231,7 +278,10 @@ class Snapshot:
             hours |= {at // HOUR * HOUR for at in self._connection.execute(stale).scalars()}
         return {MINUTE: set(), HOUR: hours, DAY: self._dirty[DAY] | {hour // DAY * DAY for hour in hours}}
 
-    # What goes on.
+    # What goes on, and what else there is.
+
+    def rows(self, asked: Select[Any]) -> Iterable[Sequence[Any]]:
+        return self._connection.execute(asked)
 
     def open_calls(self, asked: Filter) -> list[Course]:
         """Those that run or wait now."""
@@ -271,10 +321,9 @@ def _joined(starts: Sequence[int], span_s: int) -> list[Piece]:
     return joined
 
 
-def _sums_of(found: dict[Group, Sums], by: Sequence[str], values: Sequence[object]) -> Sums:
+def _sums_of(found: dict[tuple[int, Group], Sums], index: int, by: Sequence[str], values: Sequence[object]) -> Sums:
     named = dict(zip(by, values, strict=False))
-    group = Group(*(str(named.get(name, "")) for name in DIMENSIONS))
-    return found.setdefault(group, Sums())
+    return found.setdefault((index, Group(*(str(named.get(name, "")) for name in DIMENSIONS))), Sums())
 
 
 def _curves_of(found: dict[Group, CurvesOf], grid: Grid, by: Sequence[str], group: Group) -> CurvesOf:

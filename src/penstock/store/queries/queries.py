@@ -1,0 +1,83 @@
+"""All questions of one store, each a method: for an API, a report, or whoever asks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from penstock.config.store_address import StoreAddress
+from penstock.store.queries import lists, present, questions, timeline
+from penstock.store.queries.answers import Consumers, Models, Perf, Timeline, Workloads
+from penstock.store.queries.asking import Asked
+from penstock.store.queries.courses import EVERYTHING, IS_OPEN, Filter, chosen
+from penstock.store.queries.present import Live
+from penstock.store.queries.reader import LIMIT_S, Reader
+from penstock.store.queries.shown import Health, Hosts, Loads, Now, Requests
+
+
+class Queries:
+    """Read-only; for as many threads as like. Each may raise StoreAway, TookTooLong, Busy.
+
+    live: what a running gateway says itself; None = there is none, or it is not asked.
+    """
+
+    def __init__(
+        self, address: StoreAddress, *, limit_s: float = LIMIT_S, now: Callable[[], float] = time.time
+    ) -> None:
+        """Raises DriverMissing."""
+        self._reader = Reader(address, limit_s=limit_s, now=now)
+        self.now_s = now
+
+    def now(self, live: Live | None = None) -> Now:
+        with self._reader.snapshot() as snapshot:
+            return present.now(snapshot, live)
+
+    def health(self, live: Live | None = None) -> Health:
+        with self._reader.snapshot() as snapshot:
+            return present.health(snapshot, live)
+
+    def timeline(self, asked: Asked) -> Timeline:
+        with self._reader.snapshot() as snapshot:
+            return timeline.timeline(snapshot, asked)
+
+    def models(self, asked: Asked) -> Models:
+        with self._reader.snapshot() as snapshot:
+            return questions.models(snapshot, asked)
+
+    def perf(self, asked: Asked) -> Perf:
+        with self._reader.snapshot() as snapshot:
+            return questions.perf(snapshot, asked)
+
+    def consumers(self, asked: Asked) -> Consumers:
+        with self._reader.snapshot() as snapshot:
+            return questions.consumers(snapshot, asked)
+
+    def workloads(self, asked: Asked) -> Workloads:
+        with self._reader.snapshot() as snapshot:
+            return questions.workloads(snapshot, asked)
+
+    def requests(
+        self,
+        asked: Asked | None,
+        *,
+        filter: Filter = EVERYTHING,  # noqa: A002
+        only_open: bool = False,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Requests:
+        """asked None = of all times; then `filter` says which. Raises BadCursor."""
+        conditions = [*chosen(filter), *([IS_OPEN] if only_open else [])]
+        with self._reader.snapshot() as snapshot:
+            return lists.requests(snapshot, asked, conditions, limit, cursor)
+
+    def loads(self, asked: Asked, *, limit: int = 100, cursor: str | None = None) -> Loads:
+        """Raises BadCursor."""
+        with self._reader.snapshot() as snapshot:
+            return lists.loads_of(snapshot, asked, limit, cursor)
+
+    def hosts(self, asked: Asked) -> Hosts:
+        with self._reader.snapshot() as snapshot:
+            return present.hosts(snapshot, asked)
+
+    def close(self) -> None:
+        self._reader.close()

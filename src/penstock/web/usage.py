@@ -1,0 +1,258 @@
+"""The usage API: questions of the records, over HTTP. Made from Queries and, where a gateway runs, what that says.
+
+It runs in the bookkeeper, to which the gateway passes `/usage/…` on, and alone (`penstock usage --listen`). It imports
+no runtime and changes nothing. Overlaat's paths answer too, in its shapes with more in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from penstock import __version__
+from penstock.store.base import StoreAway
+from penstock.store.queries import answers, shown
+from penstock.store.queries.asking import Asked, BadQuestion, window
+from penstock.store.queries.courses import Filter
+from penstock.store.queries.present import Live
+from penstock.store.queries.queries import Queries
+from penstock.store.queries.reader import Busy, TookTooLong
+from penstock.store.queries.told import NO_KEY, NO_MODEL, NO_WORKLOAD
+from penstock.web.answers import json_answer
+
+SERVICE = "penstock-usage-api"
+MAX_LIMIT = 1000
+MAX_LIVE_BYTES = 4 << 20
+
+Last = Annotated[str | None, Query(description="The window: `30m`, `6h`, `90d`; ends now unless `to` is given.")]
+From = Annotated[
+    str | None, Query(alias="from", description="Its begin: ISO 8601 (UTC unless said), or epoch seconds.")
+]
+To = Annotated[str | None, Query(description="Its end, the same way; what came then is left out.")]
+Model = Annotated[str | None, Query(description=f"Only calls of a model; `{NO_MODEL}` = of none that is known.")]
+Key = Annotated[str | None, Query(description=f"Only those of a key, by name or fingerprint; `{NO_KEY}` = without.")]
+Workload = Annotated[str | None, Query(description=f"Only those of a workload; `{NO_WORKLOAD}` = without.")]
+Outcome = Annotated[str | None, Query(description="Only those that ended so; open calls are left out then.")]
+Limit = Annotated[int, Query(description=f"So many rows at most, 1 to {MAX_LIMIT}.")]
+Cursor = Annotated[str | None, Query(description="`next` of the page before.")]
+
+LiveReader = Callable[[Request], Awaitable[Live | None]]
+
+
+async def no_live(_request: Request) -> Live | None:
+    """No gateway runs here: what is open is told as far as the store knows."""
+    return None
+
+
+_read_live = msgspec.json.Decoder(Live).decode
+
+
+async def live_in_body(request: Request) -> Live | None:
+    """What the gateway that passes a question on says beside it; None = nothing, or nothing that can be read."""
+    body = await request.body()
+    if not body or len(body) > MAX_LIVE_BYTES:
+        return None
+    try:
+        return _read_live(body)
+    except msgspec.DecodeError:
+        return None
+
+
+class Which:
+    """What is asked about, as it stands in the query."""
+
+    def __init__(
+        self,
+        last: Last = None,
+        since: From = None,
+        to: To = None,
+        model: Model = None,
+        key: Key = None,
+        workload: Workload = None,
+        outcome: Outcome = None,
+    ) -> None:
+        self._last, self._since, self._to = last, since, to
+        self.has_window = not last is since is to is None
+        self.filter = Filter(
+            "" if model == NO_MODEL else model,
+            "" if key == NO_KEY else key,
+            "" if workload == NO_WORKLOAD else workload,
+            outcome,
+        )
+
+    def asked(self, usual: str, now: float) -> Asked:
+        """Raises BadQuestion."""
+        start, end = window(self._last, self._since, self._to, usual=usual, now=now)
+        by_ends = self._since is not None or self._to is not None
+        return Asked(start, end, self._last if by_ends else self._last or usual, self.filter)
+
+
+Question = Annotated[Which, Depends()]
+
+
+class Usage:
+    """The questions as routes. Each is answered on a thread: databases block."""
+
+    def __init__(self, queries: Queries, live: LiveReader) -> None:
+        self._queries = queries
+        self._live = live
+
+    async def now(self, request: Request) -> Response:
+        """What runs and waits now, and the host."""
+        live = await self._live(request)
+        return await _told("now", 3, lambda: self._queries.now(live))
+
+    async def health(self, request: Request) -> Response:
+        """Whether all is well: OK, DEGRADED or STALLED, and why."""
+        live = await self._live(request)
+        return await _told("health", 5, lambda: self._queries.health(live))
+
+    async def timeline(self, which: Question) -> Response:
+        """The three curves, offered, active and queued, by model and by key; tokens per second; the host."""
+        asked = which.asked("30m", self._queries.now_s())
+        return await _told("timeline", 5, lambda: self._queries.timeline(asked))
+
+    async def models(self, which: Question) -> Response:
+        """What each model was asked for, how long that took, and how fast it was beside how many others."""
+        asked = which.asked("24h", self._queries.now_s())
+        return await _told("models", 30, lambda: self._queries.models(asked))
+
+    async def perf(self, which: Question) -> Response:
+        """How fast models were over time, alone and beside others."""
+        asked = which.asked("24h", self._queries.now_s())
+        return await _told("perf", 30, lambda: self._queries.perf(asked))
+
+    async def consumers(self, which: Question) -> Response:
+        """What each key asked for, and what that came to."""
+        asked = which.asked("24h", self._queries.now_s())
+        return await _told("consumers", 30, lambda: self._queries.consumers(asked))
+
+    async def workloads(self, which: Question) -> Response:
+        """The same by workload."""
+        asked = which.asked("24h", self._queries.now_s())
+        return await _told("workloads", 30, lambda: self._queries.workloads(asked))
+
+    async def requests(
+        self,
+        which: Question,
+        open_only: Annotated[bool, Query(alias="open", description="Only those that run or wait now.")] = False,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+    ) -> Response:
+        """Single calls, newest first, those that run or wait now among them. Without a window, of all times."""
+        asked = which.asked("24h", self._queries.now_s()) if which.has_window else None
+        count = _within(limit)
+        return await _told(
+            "requests",
+            5,
+            lambda: self._queries.requests(asked, filter=which.filter, only_open=open_only, limit=count, cursor=cursor),
+        )
+
+    async def loads(self, which: Question, limit: Limit = 100, cursor: Cursor = None) -> Response:
+        """Loads of models, newest first: why, at whose expense, how long; and by model. Heeds `model` only."""
+        asked, count = which.asked("24h", self._queries.now_s()), _within(limit)
+        return await _told("loads", 30, lambda: self._queries.loads(asked, limit=count, cursor=cursor))
+
+    async def hosts(self, which: Question) -> Response:
+        """The machines: their last readings, and all over the window."""
+        asked = which.asked("30m", self._queries.now_s())
+        return await _told("hosts", 5, lambda: self._queries.hosts(asked))
+
+    async def healthz(self) -> Response:
+        """Whether the store answers; 503 if it does not."""
+
+        def look() -> bool:
+            try:
+                self._queries.requests(None, limit=1)
+            except (StoreAway, TookTooLong, Busy):
+                return False
+            return True
+
+        is_there = await run_in_threadpool(look)
+        told = {"ok": is_there, "service": SERVICE, "version": __version__, "db": "ok" if is_there else "unreachable"}
+        return json_answer(told, 200 if is_there else 503)
+
+
+def _within(limit: int) -> int:
+    return max(1, min(limit, MAX_LIMIT))
+
+
+async def _told(kind: str, ttl_s: int, ask: Callable[[], object]) -> Response:
+    """The answer, with Overlaat's `_meta` before it."""
+    body = await run_in_threadpool(lambda: msgspec.json.encode(ask()))
+    generated_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    meta = {
+        "service": SERVICE,
+        "version": __version__,
+        "generated_at": generated_at,
+        "kind": kind,
+        "cache_ttl_hint_s": ttl_s,
+    }
+    return Response(b'{"_meta":' + msgspec.json.encode(meta) + b"," + body[1:], media_type="application/json")
+
+
+_SHAPES: dict[str, type] = {
+    "now": shown.Now, "health": shown.Health, "timeline": answers.Timeline, "models": answers.Models,
+    "perf": answers.Perf, "consumers": answers.Consumers, "workloads": answers.Workloads,
+    "requests": shown.Requests, "loads": shown.Loads, "hosts": shown.Hosts,
+}  # fmt: skip
+
+
+def create_app(queries: Queries, live: LiveReader = no_live, *, also_at_root: bool = False) -> FastAPI:
+    """also_at_root: the paths of Overlaat's own port too, without `/usage`."""
+    app = FastAPI(
+        title="Penstock usage",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/usage/openapi.json",
+    )
+    usage, router = Usage(queries, live), APIRouter()
+    for name, shape in _SHAPES.items():
+        responses: dict[int | str, dict[str, Any]] = {200: {"model": shape}}
+        router.add_api_route(f"/{name}", getattr(usage, name), methods=["GET"], responses=responses, name=name)
+    router.add_api_route("/healthz", usage.healthz, methods=["GET"], name="healthz")
+    app.include_router(router, prefix="/usage")
+    if also_at_root:
+        app.include_router(router, include_in_schema=False)
+    app.add_exception_handler(BadQuestion, _say_bad)
+    app.add_exception_handler(RequestValidationError, _say_invalid)
+    app.add_exception_handler(HTTPException, _say_http)
+    for kind in (StoreAway, TookTooLong, Busy):
+        app.add_exception_handler(kind, _say_away)
+    return app
+
+
+async def _say_bad(_request: Request, exc: Exception) -> Response:
+    return _error(str(exc), "invalid_request", 400)
+
+
+async def _say_invalid(_request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, RequestValidationError)
+    faults = [f"`{'.'.join(map(str, fault['loc'][1:]))}`: {fault['msg']}" for fault in exc.errors()]
+    return _error("; ".join(faults), "invalid_request", 400)
+
+
+async def _say_http(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, HTTPException)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(exc.status_code, "bad_request")
+    return _error(f"{request.method} {request.url.path}: {exc.detail}.", code, exc.status_code)
+
+
+async def _say_away(_request: Request, exc: Exception) -> Response:
+    code = "usage_too_slow" if isinstance(exc, TookTooLong) else "usage_unavailable"
+    return _error(str(exc), code, 503)
+
+
+def _error(message: str, code: str, status: int) -> Response:
+    """The error object of OpenAI's dialect, which all of the gateway's own routes speak."""
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+    return json_answer({"error": error}, status)
