@@ -138,9 +138,7 @@ class ModelSettings(Section):
         default=CaptureLevel.FULL,
         description="What is kept of its calls for the operator to look at. Default: the file's `captures`.",
     )
-    forward_priority: v.Flag = Field(
-        default=False, description="Leave `priority` in requests to the engine."
-    )
+    forward_priority: v.Flag = Field(default=False, description="Leave `priority` in requests to the engine.")
     pool: v.Name | None = Field(default=None, description="The compute pool its calls are charged to.")
     cost: v.Share | None = Field(
         default=None, description="Share of the pool's budget that one call takes. Default: 1 / `parallel`."
