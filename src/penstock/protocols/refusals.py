@@ -66,7 +66,10 @@ def responses_failure(error: GatewayError, number: int) -> bytes:
 
 
 def anthropic_refusal(error: GatewayError, request_id: str) -> Reply:
-    return _reply(error, _anthropic_error(error, request_id))
+    reply = _reply(error, _anthropic_error(error, request_id))
+    if request_id:  # where Anthropic's own clients look for it
+        reply.headers.append((b"request-id", request_id.encode("ascii")))
+    return reply
 
 
 def anthropic_failure(error: GatewayError, request_id: str) -> bytes:
