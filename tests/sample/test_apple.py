@@ -48,7 +48,7 @@ def test_macmon_knows_power_clock_and_temperature() -> None:
     assert abs(sample.power_w - 0.01745) < 1e-5
     assert sample.temperature_c is not None
     assert abs(sample.temperature_c - 36.95) < 0.01
-    assert (reading.memory_by_pid, reading.use_by_pid, sample.memory_total_bytes) == (None, None, None)
+    assert (reading.memory_by_pid, reading.use_by_pid, sample.memory_total_bytes) == ({}, None, None)
 
 
 def test_without_macmon_the_registry_knows_use_and_memory() -> None:

@@ -77,7 +77,7 @@ class Apple:
             temperature_c=None if told is None or told.temp is None else told.temp.gpu_temp_avg,
             clock_mhz=clock_mhz,
         )
-        return [GpuReading(sample)]
+        return [GpuReading(sample, memory_by_pid={})]
 
 
 def from_macmon(output: bytes) -> _Macmon | None:

@@ -31,7 +31,8 @@ class EngineProcess:
 class GpuReading:
     """One GPU. energy_j: a counter that only grows, from any beginning.
 
-    memory_by_pid, use_by_pid: bytes and percent of each process that uses it; None = it does not tell them apart.
+    memory_by_pid, use_by_pid: bytes and percent of each process that uses it; None = it does not tell them apart. One
+    that has no memory but the host's holds none for anybody.
     """
 
     sample: DeviceSample
