@@ -72,7 +72,7 @@ def test_all_that_was_asked_for_is_listed(tmp_path: Path) -> None:
         (["ann", "--weight", "-1"], "--weight"),
         (["ann", "--quota", "soon"], "100 requests per 1m"),
         (["ann", "--max-concurrent", "0"], "--max-concurrent"),
-        (["ann", "--expires", "never"], "2027-01-31"),
+        (["ann", "--expires", "never"], "--expires: expected a day such as 2027-01-31"),
     ],
 )
 def test_what_cannot_be_understood_is_told_and_makes_no_key(tmp_path: Path, argv: list[str], words: str) -> None:

@@ -35,6 +35,11 @@ def said(program: Program, *argv: str) -> str:
     return done.stdout.strip()
 
 
+def shown_id(table: str, word: str) -> str:
+    """The first cell of the row with this word: what a person copies."""
+    return next(line.split()[0] for line in table.splitlines() if word in line)
+
+
 @in_loop
 async def test_who_waits_is_listed_raised_and_cancelled(program: Program) -> None:
     await program.until_phase("a", "ready")
@@ -45,10 +50,13 @@ async def test_who_waits_is_listed_raised_and_cancelled(program: Program) -> Non
     found = json.loads(said(program, "queue", "a", "--json"))
     assert (found["waiting"], len(found["calls"])) == (1, 1)
     call_id = found["calls"][0]["id"]
-    assert call_id in said(program, "queue")
+    assert call_id[-12:] in said(program, "queue")
     assert "model_cap" in said(program, "queue")
     assert said(program, "priority", call_id, "high") == f"{call_id}: high, place 0"
-    assert said(program, "cancel", call_id) == "cancelled 1 call waiting and 0 calls running"
+    assert said(program, "priority", shown_id(said(program, "ps"), "queued"), "normal").startswith(call_id)
+    assert tell(program, "cancel", "").returncode == 1
+    shown = shown_id(said(program, "queue"), "model_cap")
+    assert said(program, "cancel", shown) == "cancelled 1 call waiting and 0 calls running"
     assert (await call).status == 503
     assert tell(program, "cancel", call_id).returncode == 1
     assert json.loads(said(program, "cancel", "--model", "a", "--running", "--json"))["count"] == 1
@@ -77,3 +85,11 @@ def test_what_cannot_be_done_says_why_by_its_exit_code(program: Program) -> None
     away = run("queue", home=program.folder, PENSTOCK_URL="http://127.0.0.1:1")
     assert away.returncode == 4
     assert "is `penstock serve` running?" in away.stderr
+
+
+@pytest.mark.parametrize("address", ["nonsense", "http://127.0.0.1:port", "http://[", "ftp://x"])
+def test_an_address_that_is_none_is_told_in_a_line(program: Program, address: str) -> None:
+    away = run("models", home=program.folder, PENSTOCK_URL=address)
+    assert (away.returncode, away.stdout) == (4, "")
+    assert address in away.stderr
+    assert len(away.stderr.splitlines()) == 1

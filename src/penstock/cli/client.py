@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any
 
 NOT_REACHABLE = 4
@@ -26,7 +28,7 @@ class GatewayClient:
 
     def get(self, path: str) -> Any:
         """The JSON that a path answers. Raises NotReachable, Refused."""
-        return self._ask(urllib.request.Request(self._url + path))
+        return self._ask("GET", path)
 
     def post(self, path: str, body: dict[str, object]) -> Any:
         """The JSON that a command is answered with. Raises NotReachable, Refused."""
@@ -37,18 +39,17 @@ class GatewayClient:
         return self._send("PUT", path, body)
 
     def _send(self, method: str, path: str, body: dict[str, object]) -> Any:
-        content, headers = json.dumps(body).encode("utf-8"), {"Content-Type": "application/json"}
-        return self._ask(urllib.request.Request(self._url + path, content, headers, method=method))
+        return self._ask(method, path, json.dumps(body).encode("utf-8"), {"Content-Type": "application/json"})
 
-    def _ask(self, request: urllib.request.Request) -> Any:
-        if self._key:
-            request.add_header("Authorization", f"Bearer {self._key}")
+    def _ask(self, method: str, path: str, content: bytes | None = None, headers: Mapping[str, str] = {}) -> Any:
+        shown = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         try:
+            request = urllib.request.Request(self._url + path, content, {**headers, **shown}, method=method)
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as exc:
             raise Refused(_message_of(exc)) from exc
-        except (OSError, ValueError) as exc:
+        except (OSError, ValueError, HTTPException) as exc:  # also an address that is none, or not a gateway's
             reason = getattr(exc, "reason", exc)
             raise NotReachable(f"no gateway answers at {self._url} ({reason}); is `penstock serve` running?") from exc
 

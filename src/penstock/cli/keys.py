@@ -124,7 +124,8 @@ def _key(name: str, secret: str, members: dict[str, object]) -> KeySettings:
     except ValidationError as exc:
         first = exc.errors()[0]
         expected = first["msg"].replace("Input should be ", "")
-        _fail(f"--{str(first['loc'][0]).replace('_', '-').removesuffix('s')}: expected {expected}", USAGE)
+        option = {"quotas": "quota"}.get(name := str(first["loc"][0]), name).replace("_", "-")
+        _fail(f"--{option}: expected {expected}", USAGE)
     except ValueError as exc:
         _fail(f"`{name}`: expected {exc}", USAGE)
     return key

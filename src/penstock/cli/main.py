@@ -127,7 +127,7 @@ def queue(model: OneModel = None, url: Url = URL, key: Key = None, as_json: Json
 
 @app.command()
 def cancel(
-    call: Annotated[str | None, typer.Argument(help="The id of a call.")] = None,
+    call: Annotated[str | None, typer.Argument(help="The id of a call, or its end.")] = None,
     of_key: Annotated[str | None, typer.Option(help="All calls of a key: its name or fingerprint.")] = None,
     model: Annotated[str | None, typer.Option(help="All calls of a model.")] = None,
     all: Annotated[bool, typer.Option("--all", help="All calls.")] = False,  # noqa: A002
@@ -137,7 +137,7 @@ def cancel(
     as_json: Json = False,
 ) -> None:
     """Turn away calls that wait."""
-    chosen = {"id": call, "key": of_key, "model": model}
+    chosen = {"id": _whole_id(url, key, call), "key": of_key, "model": model}
     body: dict[str, object] = {name: value for name, value in chosen.items() if value is not None}
     if not body and not all:
         raise typer.BadParameter("name a call, --of-key, --model or --all")
@@ -147,7 +147,7 @@ def cancel(
 @app.command()
 def priority(call: str, to: Class, url: Url = URL, key: Key = None, as_json: Json = False) -> None:
     """Let a call that waits wait in another class."""
-    _post(url, key, "/api/v1/calls/priority", {"id": call, "priority": to.value}, as_json=as_json)
+    _post(url, key, "/api/v1/calls/priority", {"id": _whole_id(url, key, call), "priority": to.value}, as_json=as_json)
 
 
 @app.command()
@@ -262,6 +262,13 @@ def _post(url: str, key: str | None, path: str, body: dict[str, object], *, as_j
 
     answer = _ask(url, key, lambda client: client.post(path, body))
     print(json.dumps(answer, indent=2) if as_json else said.in_words(answer))
+
+
+def _whole_id(url: str, key: str | None, call: str | None) -> str | None:
+    """What the lists show of an id is its end."""
+    from penstock.cli.asking import whole_id
+
+    return call and _ask(url, key, lambda client: whole_id(client, call))
 
 
 def _ask(url: str, key: str | None, ask: Callable[[GatewayClient], Any]) -> Any:

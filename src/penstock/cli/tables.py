@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 UNKNOWN = "-"
+ID_END = 12
+"""Characters of a call's id that are shown: its end, as it begins with the time, which calls have in common."""
 
 
 def show_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -36,7 +38,7 @@ def model_row(model: dict[str, Any]) -> list[str]:
 def call_row(call: dict[str, Any]) -> list[str]:
     why = call["wait_reason"] or ""
     return [
-        call["id"][-12:],
+        call["id"][-ID_END:],
         call["model"] or UNKNOWN,
         call["key"] or UNKNOWN,
         call["priority"] or UNKNOWN,
@@ -49,7 +51,7 @@ def call_row(call: dict[str, Any]) -> list[str]:
 def waiting_row(call: dict[str, Any]) -> list[str]:
     why = call["wait_reason"] or ""
     return [
-        call["id"],
+        call["id"][-ID_END:],
         call["model"] or UNKNOWN,
         str(call["position"]),
         call["key"] or UNKNOWN,
