@@ -267,6 +267,12 @@ class NoSuchCapture(GatewayError):
     status, code, outcome, is_retry_useful = 404, "capture_not_found", "rejected_invalid", False
 
 
+class UsageUnavailable(GatewayError):
+    """The usage figures cannot be had at the moment: {reason}. Calls are not affected. Try again later."""
+
+    status, code, outcome = 503, "usage_unavailable", "rejected_disabled"
+
+
 # The engine failed.
 
 

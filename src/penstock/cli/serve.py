@@ -28,6 +28,9 @@ from penstock.store.opening import DriverMissing, check_driver
 from penstock.web.app import create_app
 from penstock.wire.listen import Address, parse_address
 
+USAGE_APP = "penstock.web.usage:for_bookkeeper"
+"""What answers `/usage/…`; named, not imported, for it is imported by the bookkeeper alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
@@ -83,6 +86,7 @@ def serve(options: ServeOptions) -> int:
         estimated_footprints(settings),
         kinds(settings),
         store,
+        USAGE_APP,
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_run(gateway, loaded))
@@ -138,7 +142,8 @@ def _greet(gateway: Gateway, loaded: Loaded) -> None:
     print(f"\nPenstock is serving {_count(gateway.settings)} on {gateway.address}")
     print(f"  dashboard  {gateway.address}/")
     if example := _example(gateway.options):
-        print(f"  try it     curl {gateway.address}/v1/chat/completions -d '{example}'")
+        shown = "" if gateway.keyring.is_open else "-H 'Authorization: Bearer KEY' "
+        print(f"  try it     curl {shown}{gateway.address}/v1/chat/completions -d '{example}'")
     print("  stop it    Ctrl-C\n", flush=True)
 
 

@@ -19,8 +19,10 @@ from pathlib import Path
 
 from penstock.config.store_address import FILE_NAME, STORE_VARIABLE, StoreAddress, read_address, sqlite_address
 from penstock.runtime.parent import Parent, take_turn
+from penstock.runtime.usage_server import app_named, serve_in_background
 from penstock.store.base import Checkpoint, Store, StoreAway
 from penstock.store.opening import DriverMissing, open_store
+from penstock.store.queries.roller import Roller
 from penstock.store.retention import KEEP_ALL, Limits, Retention
 from penstock.store.rows import is_ended
 from penstock.store.segments import Segment, read_segment, segments_in
@@ -55,11 +57,13 @@ class Bookkeeper:
         gateway_id: str,
         boot_id: str | None,
         limits: Limits = KEEP_ALL,
+        roller: Roller | None = None,
     ) -> None:
         """directory: the journal's own. boot_id: the boot whose last segment is still being written; None = no
         gateway writes here, which the caller knows for certain."""
         self.status = StoreStatus()
         self._retention = Retention(store, limits)
+        self._roller = roller
         self._tidied_at_s = 0.0
         self._caught_up_at_s = time.monotonic()
         self._directory = directory
@@ -73,6 +77,8 @@ class Bookkeeper:
         """Bring the store up to date and learn from it how far it got. First of all, and again after any failure:
         whether the batch that failed was written is known to the store alone."""
         self._store.prepare()
+        if self._roller is not None:
+            self._roller.prepare()
         self._store.register(self._gateway_id, str(self._directory.parent.absolute()))
         self._offsets = self._store.checkpoints(self._gateway_id)
         gone = self._offsets.keys() - {segment.name for segment in segments_in(self._directory)}
@@ -111,13 +117,15 @@ class Bookkeeper:
             self.carry_over()
 
     def tidy(self, *, is_behind: bool) -> bool:
-        """Delete a little of what is not to be kept; True = there is more. Raises StoreAway."""
+        """Delete a little of what is not to be kept, and roll up a little; True = there is more. Raises StoreAway."""
         now_s = time.monotonic()
         if is_behind and now_s - self._tidied_at_s < TIDY_AT_LEAST_EVERY_S:
             return False
         self._tidied_at_s = now_s
         has_more = self._retention.step()
         self.status.shed = self._retention.shed
+        if self._roller is not None:
+            has_more = self._roller.step() or has_more
         return has_more
 
     def _note_lag(self, lag_bytes: int) -> None:
@@ -200,6 +208,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--keep-s", type=float)
     parser.add_argument("--keep-samples-s", type=float)
     parser.add_argument("--keep-bytes", type=int)
+    parser.add_argument("--usage-app", metavar="MODULE:FUNCTION")
     asked = parser.parse_args(argv)
     for ignored in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group: the gateway ends first, then we do
         signal.signal(ignored, signal.SIG_IGN)
@@ -215,10 +224,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         gateway_id=asked.gateway_id,
         boot_id=asked.boot_id,
         limits=Limits(asked.keep_s, asked.keep_samples_s, asked.keep_bytes),
+        roller=Roller(store),
     )
     bookkeeper.status.address = str(address)
     parent = Parent(0, 1, bookkeeper.status)
     if take_turn(asked.state_dir, parent, bookkeeper.status):
+        if asked.usage_app is not None:
+            with suppress(OSError):  # whoever asks is told that nobody answers; records matter more
+                serve_in_background(lambda: app_named(asked.usage_app)(address), asked.state_dir)
         serve(bookkeeper, parent)
     store.close()
 

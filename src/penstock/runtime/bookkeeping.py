@@ -33,11 +33,22 @@ CLOSE_WITHIN_S = 8.0
 _read_status = msgspec.json.Decoder(StoreStatus).decode
 
 
-def command(state_dir: Path, *, gateway_id: str, boot_id: str, keep: StoreSettings = KEEP_AS_USUAL) -> list[str]:
-    """The argv of a bookkeeper; what `keep` says about where is not in it, see `environment`."""
+def command(
+    state_dir: Path,
+    *,
+    gateway_id: str,
+    boot_id: str,
+    keep: StoreSettings = KEEP_AS_USUAL,
+    usage_app: str | None = None,
+) -> list[str]:
+    """The argv of a bookkeeper; what `keep` says about where is not in it, see `environment`.
+
+    usage_app: `module:function`, see runtime/usage_server.py; None = it answers no questions.
+    """
     argv = [sys.executable, "-P", "-m", "penstock.runtime.bookkeeper"]
     argv += ["--state-dir", str(state_dir), "--gateway-id", gateway_id, "--boot-id", boot_id]
     limits = {"--keep-s": keep.keep, "--keep-samples-s": keep.keep_samples, "--keep-bytes": keep.keep_size}
+    argv += [] if usage_app is None else ["--usage-app", usage_app]
     return argv + [f"{name}={value}" for name, value in limits.items() if value is not None]
 
 

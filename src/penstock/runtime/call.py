@@ -299,6 +299,7 @@ class Call:
             record.pool, record.cost = pool, dispatcher.share(record.id)
         if self.phase is CallPhase.QUEUED:
             self.note_wait()
+            self.context.recorder.reopen(record)  # who asks what runs now finds it in the store
             if record.estimated_wait_s is not None and record.enqueued_s is not None:
                 self.context.estimates.note(record.estimated_wait_s, record.admitted_s - record.enqueued_s)
             ready_at_s = self.context.engines[replica_id].ready_at_s

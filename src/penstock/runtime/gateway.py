@@ -82,6 +82,7 @@ class GatewayOptions:
     footprints: Mapping[str, tuple[tuple[str, int], ...]]
     kinds: Mapping[str, str]
     store: StoreAddress | None = None  # None = SQLite in the state folder
+    usage_app: str | None = None  # what answers questions of the records, in the bookkeeper; None = nothing does
 
 
 App = Callable[["Gateway"], object]
@@ -141,7 +142,7 @@ class Gateway:
         options, ids = self.options, {"gateway_id": self._state.gateway_id, "boot_id": self.boot_id}
         bookkeeping.say_whose(options.state_dir, options.store)
         return Bookkeeping(
-            bookkeeping.command(options.state_dir, **ids, keep=self.settings.store),
+            bookkeeping.command(options.state_dir, **ids, keep=self.settings.store, usage_app=options.usage_app),
             environ=bookkeeping.environment(options.store),
         )
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from penstock.config.store_address import StoreAddress
 from penstock.errors import PenstockError
-from penstock.store.base import Store
+
+if TYPE_CHECKING:  # who only checks imports no database
+    from penstock.store.postgres import PostgresStore
+    from penstock.store.sqlite import SqliteStore
 
 
 class DriverMissing(PenstockError):
@@ -19,7 +23,7 @@ def check_driver(address: StoreAddress) -> None:
         raise DriverMissing(f"{address} needs psycopg: pip install 'penstock[postgres]'")
 
 
-def open_store(address: StoreAddress) -> Store:
+def open_store(address: StoreAddress) -> SqliteStore | PostgresStore:
     """Nothing is connected yet: that is for the first question. Raises DriverMissing."""
     check_driver(address)
     if address.path is not None:

@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 from penstock import __version__
 from penstock.errors import BadRequest, GatewayError
 from penstock.runtime.gateway import Gateway
+from penstock.runtime.usage_relay import UsageRelay
 from penstock.web.captures import add_capture_routes
 from penstock.web.compat.overlaat import Overlaat
 from penstock.web.control import Control
@@ -29,6 +30,7 @@ from penstock.web.listing import Listing
 from penstock.web.live import LiveRoutes
 from penstock.web.profiles import Profiles
 from penstock.web.session import SessionRoutes
+from penstock.web.usage_relay import UsageRoute
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -77,6 +79,8 @@ def _add_what_operators_see(app: FastAPI, gateway: Gateway) -> None:
     app.get("/api/v1/models/log")(live.log)
     app.get("/api/v1/keys")(KeyRoutes(gateway).all)
     app.get("/api/v1/profiles")(Profiles(gateway).all)
+    usage = UsageRoute(UsageRelay(gateway.options.state_dir), Overlaat(gateway))
+    app.get("/usage/{rest:path}", include_in_schema=False)(usage.ask)
     add_capture_routes(app, gateway.captures)
 
 

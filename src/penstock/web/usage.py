@@ -18,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from penstock import __version__
+from penstock.config.store_address import StoreAddress
 from penstock.store.base import StoreAway
 from penstock.store.queries import answers, shown
 from penstock.store.queries.asking import Asked, BadQuestion, window
@@ -229,6 +230,11 @@ def create_app(queries: Queries, live: LiveReader = no_live, *, also_at_root: bo
     for kind in (StoreAway, TookTooLong, Busy):
         app.add_exception_handler(kind, _say_away)
     return app
+
+
+def for_bookkeeper(address: StoreAddress) -> FastAPI:
+    """Where a gateway asks. Raises DriverMissing."""
+    return create_app(Queries(address), live_in_body)
 
 
 async def _say_bad(_request: Request, exc: Exception) -> Response:

@@ -52,7 +52,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnyStore]:
 
 
 def a_roller(store: AnyStore) -> Roller:
-    roller = Roller(store, now=lambda: LATER, settled_after_s=AT_ONCE)
+    roller = Roller(store, now=lambda: LATER, settled_after_s=AT_ONCE, rest_s=0.0)
     roller.prepare()
     return roller
 

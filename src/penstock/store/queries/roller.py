@@ -49,6 +49,8 @@ SETTLED_AFTER_S = {MINUTE: 60.0, HOUR: 300.0, DAY: 600.0}
 calls are about to end, and all of it would have to be done again."""
 
 DUE_AT_ONCE = 500
+REST_S = 5.0
+"""How long it is left alone when nothing was due."""
 
 _FINER = {HOUR: MINUTE, DAY: HOUR}
 _COARSER = {MINUTE: HOUR, HOUR: DAY}
@@ -75,11 +77,14 @@ class Roller:
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
         settled_after_s: dict[int, float] = SETTLED_AFTER_S,
+        rest_s: float = REST_S,
     ) -> None:
         self._store = store
         self._now = now
         self._clock = clock
         self._settled_after_s = settled_after_s
+        self._rest_s = rest_s
+        self._rests_until_s = 0.0
         self._rolled_at_s: dict[tuple[int, int], float] = {}
 
     def prepare(self) -> None:
@@ -101,9 +106,12 @@ class Roller:
                 connection.execute(delete(table))
             _mark_all(connection)
         self._rolled_at_s.clear()
+        self._rests_until_s = 0.0
 
     def step(self) -> bool:
         """Roll up a little of what is due; True = there is more. Raises StoreAway."""
+        if self._clock() < self._rests_until_s:
+            return False
         end_s = self._clock() + STEP_S
         with self._store.transaction() as connection:
             if not _is_ours(connection):
@@ -119,6 +127,7 @@ class Roller:
                     if self._clock() >= end_s:
                         return True
         self._forget_old()
+        self._rests_until_s = self._clock() + self._rest_s
         return False
 
     def _due(self, connection: Connection, span_s: int) -> list[int]:
