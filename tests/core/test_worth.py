@@ -106,6 +106,16 @@ def test_a_hold_depends_on_the_work_that_waits_and_on_its_class(
     assert wait.estimate_s == until_s - 11.0 + 10.0  # then it is loaded
 
 
+def test_who_is_not_worth_a_swap_yet_is_told_that_the_other_keeps_its_place_and_until_when() -> None:
+    sched = resident(model("a"), model("b"))
+    for number in range(5):
+        sched.arrive(ticket(f"a{number}", "a"), 1000.0)  # its hold is long over
+    assert deeds(sched.arrive(ticket("b1", "b", "bob"), 1001.0)) == []
+    wait = sched.explain("b1", 1001.0)
+    assert (wait.reason, wait.wait_for) == (WaitReason.HOLD, "a")
+    assert wait.wait_until_s == 1001.0 + Policy().patience_s[NORMAL]
+
+
 def test_of_two_models_the_one_that_has_nothing_to_finish_makes_way() -> None:
     sched = resident(model("a", 50), model("b", 50), model("c", 50))
     sched.command(Load("b"), 10.0)

@@ -108,7 +108,7 @@ def busy_box() -> View:
             call_view("r2", "qwen", phase="sent", admitted_at=NOW_S - 1, received_at=NOW_S - 2, key="bob"),
             call_view("w1", "qwen", priority="high", estimate_s=4.0, bound_s=30.0),
             call_view("w2", "qwen", position=1, priority="low", key=None),
-            call_view("w3", "gemma", phase="loading", wait_reason="loading"),
+            call_view("w3", "gemma", phase="loading", wait_reason="loading", wait_for="gemma"),
         ],
         recent=[
             record_view("q3", "qwen"),

@@ -20,7 +20,7 @@ class WaitReason(enum.StrEnum):
     AGED_IN = "aged_in"  # one who is due earlier has claimed the room
     LOADING = "loading"  # its model is being started, or waits for its turn to be
     DRAINING = "draining"  # its model's room is being cleared
-    HOLD = "hold"  # the model in its place was loaded too recently to be swapped out
+    HOLD = "hold"  # the model in its place keeps it: it was loaded too recently, or more waits for it
     MEMORY = "memory"  # its room is taken by what cannot be moved: pinned models, other programs
     PAUSED = "paused"
 

@@ -210,7 +210,8 @@ class Swaps:
         holds = self._holds(name)
         victims = self._victims(name, holds, below=self.density(name))
         if victims is None:
-            self._await_hold(name, holds)
+            if not self._await_hold(name, holds):
+                self._await_worth(name, holds, due_s)
         elif self._could_start(name, victims):
             self._claim(name, victims)
 
@@ -263,13 +264,20 @@ class Swaps:
             for name in self._movable
         }
 
-    def _await_hold(self, target: str, holds: Mapping[str, float]) -> None:
-        """Look again when the next hold ends."""
+    def _await_worth(self, target: str, holds: Mapping[str, float], due_s: float) -> None:
+        """More waits for those in its place than for it: they keep it until they are done, or it is due."""
+        in_use = [name for name, end_s in holds.items() if end_s < math.inf]
+        busiest = max(in_use, key=lambda name: (self.density(name), name), default=None)
+        self.obstacles[target] = Obstacle(WaitReason.HOLD, busiest, due_s)
+
+    def _await_hold(self, target: str, holds: Mapping[str, float]) -> bool:
+        """Look again when the next hold ends, if one does."""
         ends = [(end_s, name) for name, end_s in holds.items() if self._now_s + EPSILON < end_s < math.inf]
         if ends:
             end_s, name = min(ends)
             self.wake_s = min(self.wake_s, end_s)
             self.obstacles[target] = Obstacle(WaitReason.HOLD, name, end_s)
+        return bool(ends)
 
     def _cost(self, name: str, target: str) -> float:
         """What it costs if `name` makes way: the waiting of those who come, of those who wait, and the drain."""

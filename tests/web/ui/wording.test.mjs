@@ -36,7 +36,8 @@ test("the words name what is known", () => {
   assert.equal(waitWords(call("model_cap"), { slots: 4 }), "all 4 slots busy");
   assert.equal(waitWords(call("model_cap"), { slots: 1 }), "the one slot is busy");
   assert.equal(waitWords(call("model_cap"), undefined), "every slot is busy");
-  assert.equal(waitWords(call("loading"), undefined), "qwen is being loaded");
+  assert.equal(waitWords(call("loading", { wait_for: "qwen" }), undefined), "qwen is being loaded");
+  assert.equal(waitWords(call("loading"), undefined), "it is loaded when its turn comes");
   assert.equal(
     waitWords(call("draining", { wait_for: "llama" }), undefined),
     "llama finishes its work, then makes room",

@@ -96,11 +96,11 @@ export function waitWords(call, model) {
     case "aged_in":
       return `${other} has waited longer`;
     case "loading":
-      return `${call.wait_for ?? call.model ?? "its model"} is being loaded`;
+      return call.wait_for ? `${call.wait_for} is being loaded` : "it is loaded when its turn comes";
     case "draining":
       return `${other} finishes its work, then makes room`;
     case "hold":
-      return `${other} was only just loaded and still has work`;
+      return `${other} still has work, and keeps its place for a while`;
     case "memory":
       return `memory is taken by ${other}`;
     case "paused":
