@@ -88,6 +88,10 @@ class Answer:
         self._is_event_stream = False
         self._misfit: bytearray | None = None
 
+    def end(self) -> None:
+        """The call is closed."""
+        del self._owner
+
     def expect(self, facts: CallFacts) -> None:
         """What was asked, in case the answer must be read in its light."""
         self._facts = facts

@@ -180,7 +180,8 @@ class Call:
         except GatewayError as error:
             waiter.refused(error, now_s)
             return
-        deadline = self._begin_by(target, facts)
+        has_deadline = self.caller.has_timeouts or target.settings.limits.queue_wait is not None
+        deadline = self._begin_by(target, facts) if has_deadline else None
         ticket = Ticket(
             id=record.id,
             model=target.model,
@@ -189,6 +190,7 @@ class Call:
             priority=priority,
             prompt_tokens=facts.prompt_tokens,
             deadline_s=None if deadline is None else self.opened_s + deadline.at_s,
+            limit=None if deadline is None else deadline.limit,
             choice=choice,
         )
         record.caused_load = context.dispatcher.enter(ticket, waiter)
@@ -251,8 +253,6 @@ class Call:
 
     def _begin_by(self, target: Target, facts: CallFacts) -> Deadline | None:
         caller, allowed_s = self.caller, target.settings.limits.queue_wait
-        if allowed_s is None and not caller.has_timeouts:
-            return None
         read_timeout_s, comments_after_s = seconds(caller.read_timeout), self.context.comments_after_s
         gets_comments = facts.is_stream and comments_after_s is not None
         return begin_by(

@@ -41,10 +41,7 @@ class Caller:
     request_timeout: str | None = None
     read_timeout: str | None = None
     max_queue_wait: str | None = None
-
-    @property
-    def has_timeouts(self) -> bool:
-        return not (self.request_timeout is self.read_timeout is self.max_queue_wait is None)
+    has_timeouts: bool = False
 
 
 def read_caller(fields: dict[bytes, bytes]) -> Caller:
@@ -55,6 +52,7 @@ def read_caller(fields: dict[bytes, bytes]) -> Caller:
         for name, label in _LABELS.items():
             if name in fields:
                 setattr(caller, label, _label(fields[name]))
+        caller.has_timeouts = not (caller.request_timeout is caller.read_timeout is caller.max_queue_wait is None)
     return caller
 
 

@@ -30,7 +30,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 KEEP_EVERY_S = 0.1
-MOST_AT_ONCE = 64
+MOST_AT_ONCE = 16
 """So many of the calls that ended within `KEEP_EVERY_S` are kept: what this costs does not grow with the load."""
 REST_AFTER_S = 30.0
 """With nothing to keep for so long, the compressor gives its memory back."""

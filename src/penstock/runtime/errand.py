@@ -116,8 +116,9 @@ class Errand:
             self._connection = None
 
     def end(self) -> None:
-        """There will be no other request."""
+        """There will be no other request. What held each other is let go: no work for the garbage collector."""
         self._request = NO_REQUEST
+        del self._sender, self._sink
 
     def send_raw(self, data: bytes) -> None:
         """Bytes of the protocol that both sides have changed to."""

@@ -290,6 +290,7 @@ class Relay:
     def closed(self) -> None:
         self._facts.body = self._outgoing.body = ()  # others know the first one too
         self._errand.end()
+        self._answer.end()
 
     def cancel(self) -> bool:
         if not self._errand.is_under_way:
