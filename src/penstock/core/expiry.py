@@ -44,5 +44,5 @@ class Deadlines:
 def missed(ticket: Ticket, phase: str, retry_after_s: float | None = None) -> DeadlineMissed:
     """What the caller is told. phase: how far the call had come."""
     assert ticket.deadline_s is not None
-    limit = f"{ticket.deadline_s - ticket.arrived_s:.3g} s"
+    limit = ticket.limit or f"{ticket.deadline_s - ticket.arrived_s:.3g} s"
     return DeadlineMissed(limit=limit, phase=phase, retry_after_s=retry_after_s)

@@ -132,6 +132,7 @@ class Ticket:
     priority: Priority = Priority.NORMAL
     prompt_tokens: int = 0
     deadline_s: float | None = None  # the call must have begun before; None = it waits as long as it takes
+    limit: str | None = None  # who set the deadline, in words for a refusal; None = only the span is known
     choice: Choice | None = None
 
 
