@@ -70,7 +70,7 @@ class Door:
         headers = dict(scope["headers"])
         scope[KEY] = None
         if error := self._refusal(scope, headers):
-            await _answer(error, send)
+            await answer_error(error, send)
             return
 
         async def send_guarded(message: Message) -> None:
@@ -129,7 +129,8 @@ def _is_open(path: str) -> bool:
     return path in OPEN_PATHS or path.startswith("/v1/models/")
 
 
-async def _answer(error: GatewayError, send: Send) -> None:
+async def answer_error(error: GatewayError, send: Send) -> None:
+    """A refusal, from before any application."""
     body = error_body(error.message, error.code)
     headers = [JSON, (b"content-length", b"%d" % len(body)), *SECURITY_HEADERS]
     if error.status == 401:

@@ -53,17 +53,17 @@ def _behind(table: Table, at_name: str, cursor: str | None) -> list[ColumnElemen
         return []
     at_text, separator, record_id = cursor.partition("_")
     try:
-        at = float.fromhex(at_text)
-    except (ValueError, OverflowError) as exc:
+        at = float(at_text)
+    except ValueError as exc:
         raise BadCursor from exc
-    if not separator:
+    if not separator or not 0 <= at < 1e12:
         raise BadCursor
     column = table.c[at_name]
     return [column <= at, or_(column < at, table.c.id < record_id)]  # the first half alone is what an index can do
 
 
 def _cursor(at: float, record_id: str) -> str:
-    return f"{at.hex()}_{record_id}"
+    return f"{at!r}_{record_id}"
 
 
 def _request(record: CallRecord, retry_of: str | None) -> Request:
