@@ -104,6 +104,17 @@ def test_an_open_line_may_be_repeated_when_more_is_known(tmp_path: Path) -> None
     assert [(record.model, record.sent_s) for record in read_all(tmp_path)] == [(None, None), ("m", 0.25)]
 
 
+def test_a_call_is_told_again_when_its_energy_is_known(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, boot_id="b1", reserve_bytes=0)
+    call = ended(an_open_call())
+    journal.closed(call)
+    call.energy_j = 7.5
+    journal.amended(call)
+    journal.close()
+    lines, _ = read_segment(segments_in(journal.directory)[-1].path, 0)
+    assert [record_of(row).energy_j for row in lines.rows] == [None, 7.5]
+
+
 def test_text_and_numbers_that_json_cannot_say_are_mended_not_lost(tmp_path: Path) -> None:
     journal = a_journal(tmp_path)
     call = ended(an_open_call())

@@ -79,6 +79,17 @@ def test_the_last_line_of_an_open_call_wins_and_its_end_is_final(store: Store, *
     assert store.count() == 1
 
 
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "in several"])
+def test_the_energy_of_a_call_is_added_after_its_end_once(store: Store, *, together: bool) -> None:
+    lines = [ended(an_open_call())]
+    lines += [dataclasses.replace(lines[0], energy_j=energy_j) for energy_j in (12.5, 99.0, None)]
+    for batch in [lines] if together else [[line] for line in lines]:
+        store.upsert(rows(*batch), [], HERE)
+    found = store.get("c1")
+    assert found is not None
+    assert (found.energy_j, found.outcome, found.done_s) == (12.5, "completed", 1.5)
+
+
 def test_the_same_batch_twice_changes_nothing(store: Store) -> None:
     batch = [an_open_call("open"), ended(an_open_call("ended"))]
     for _ in range(2):

@@ -109,6 +109,11 @@ class Journal:
         else:
             self._queue_line(_full_line(record))
 
+    def amended(self, record: CallRecord) -> None:
+        """Queue the line of a call that has ended once more: its energy is known now."""
+        if not self.is_full:  # dropped without being counted: the call itself is not lost
+            self._queue_line(_full_line(record))
+
     def note(self, record: Noted) -> None:
         """Queue the line of a load, now and again when more is known of it, or of a sample of the host."""
         if not self.is_full:  # dropped without being counted: what is lost are records of calls

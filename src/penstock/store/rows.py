@@ -25,7 +25,7 @@ Noted: TypeAlias = LoadRecord | HostSample
 COLUMNS = tuple(field.name for field in fields(CallRecord))
 LOAD_COLUMNS = tuple(field.name for field in fields(LoadRecord))
 SAMPLE_COLUMNS = tuple(field.name for field in fields(HostSample))
-ID, OUTCOME = COLUMNS.index("id"), COLUMNS.index("outcome")
+ID, OUTCOME, ENERGY = COLUMNS.index("id"), COLUMNS.index("outcome"), COLUMNS.index("energy_j")
 LOAD_OUTCOME = LOAD_COLUMNS.index("outcome")
 _REASONS = COLUMNS.index("wait_reasons")
 _NO_REASONS = "{}"
@@ -104,9 +104,14 @@ def last_of_each(rows: Iterable[Row], *, outcome: int = OUTCOME) -> list[Row]:
     last: dict[Value, Row] = {}
     for row in rows:
         known = last.get(row[ID])
-        if known is None or known[outcome] is None:
+        if known is None or known[outcome] is None or (outcome == OUTCOME and _adds_energy(row, known)):
             last[row[ID]] = row
     return list(last.values())
+
+
+def _adds_energy(row: Row, known: Row) -> bool:
+    """It says of a call that has ended what is known only some time after that."""
+    return known[ENERGY] is None and row[ENERGY] is not None and row[OUTCOME] is not None
 
 
 def record_of(row: Sequence[Value]) -> CallRecord:

@@ -55,11 +55,15 @@ def upserts(insert_or: InsertOr, engine: Engine) -> dict[Kind, str]:
 
 
 def upsert_until_ended(statement: Insert, table: Table) -> Insert:
-    """Let a record be changed until it has ended."""
+    """Let a record be changed until it has ended, and once more when its energy is known."""
     changed = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
     interrupted = literal_column(f"'{Outcome.INTERRUPTED.value}'", Text)
     taken_for_interrupted = and_(table.c.outcome == interrupted, statement.excluded.outcome.is_not(None))
     may_change = or_(table.c.outcome.is_(None), taken_for_interrupted)
+    if "energy_j" in table.c:  # known only some time after the end
+        excluded = statement.excluded
+        adds_energy = and_(table.c.energy_j.is_(None), excluded.energy_j.is_not(None), excluded.outcome.is_not(None))
+        may_change = or_(may_change, adds_energy)
     return statement.on_conflict_do_update(index_elements=[table.c.id], set_=changed, where=may_change)
 
 
