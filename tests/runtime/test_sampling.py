@@ -224,7 +224,7 @@ async def test_a_driver_that_fails_is_a_gap_and_nothing_else() -> None:
 async def test_samples_come_every_so_often_and_the_last_one_is_kept() -> None:
     looks = sampling(Machine(*[reading()] * 50), ready())
     samples: asyncio.Queue[HostSample] = asyncio.Queue()
-    looks.on_sample = samples.put_nowait
+    looks.on_sample = lambda sample, _reading: samples.put_nowait(sample)
     watching = asyncio.create_task(looks.watch())
     async with asyncio.timeout(5):
         await samples.get()

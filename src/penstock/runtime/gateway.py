@@ -26,8 +26,6 @@ from penstock.config.secret_values import secret_values
 from penstock.config.store_address import StoreAddress
 from penstock.core.breaker import Breaker, BreakerPolicy
 from penstock.core.commands import Load
-from penstock.core.host_sample import HostSample
-from penstock.core.load_record import LoadRecord
 from penstock.core.message import Head
 from penstock.core.priority import Thresholds
 from penstock.core.redact import Redactor
@@ -43,16 +41,14 @@ from penstock.runtime.feed import Feed
 from penstock.runtime.keeping import Keeper
 from penstock.runtime.keys import Keyring
 from penstock.runtime.live import Live
-from penstock.runtime.loads import Loads
+from penstock.runtime.measuring import Measuring
 from penstock.runtime.opening import open_call
 from penstock.runtime.outgoing import asks_websocket
-from penstock.runtime.readings import Ids
 from penstock.runtime.recipes import recipe
 from penstock.runtime.recorder import Recorder
 from penstock.runtime.replica import RemoteEngine, ReplicaLife
 from penstock.runtime.rounds import every_second
 from penstock.runtime.routing import Router
-from penstock.runtime.sampling import Devices, Sampling
 from penstock.runtime.state_dir import StateDir
 from penstock.runtime.views import GatewayView
 from penstock.sample.machine import this_machine
@@ -119,8 +115,7 @@ class Gateway:
         self.engines = self._make_engines()
         self.keyring = Keyring(settings.keys, options.state_dir, self._state.gateway_id)
         self.dispatcher = self._make_dispatcher()
-        self.sampling = self._make_sampling()
-        self.loads = self.dispatcher.loads = self._make_loads()
+        self.measuring = self._make_measuring()
         self.captures = _captures(settings)
         self.context = self._make_context()
         self._router = Router(
@@ -129,9 +124,12 @@ class Gateway:
             ignored=settings.upstream_ignore_paths,
             passes_through=settings.pass_through is not None,
         )
-        self.live = Live(self.context, settings.models, options.kinds, dict(self.engines), self.view, self.sampling)
+        self.live = Live(
+            self.context, settings.models, options.kinds, dict(self.engines), self.view, self.measuring.sampling
+        )
         self.feed = Feed(self.live)
-        self.recorder.on_change = self.dispatcher.on_change = self.feed.changed
+        self.measuring.serving = self.context.serving
+        self.recorder.on_change = self.dispatcher.on_change = self.measuring.on_change = self.feed.changed
         self.doors = self._make_doors()
         self._app = make_app(self)
         self._servers: list[asyncio.Server] = []
@@ -159,31 +157,11 @@ class Gateway:
             engine.reports = dispatcher
         return dispatcher
 
-    def _make_sampling(self) -> Sampling:
-        ids, devices = Ids(self._state.gateway_id, self.boot_id), Devices.of(self.settings)
-        every_s = self.settings.sample_every
-        sampling = Sampling(this_machine(), dict(self.engines), self.dispatcher, devices, ids, every_s)
-        sampling.on_sample = self._sampled
-        return sampling
-
-    def _make_loads(self) -> Loads:
-        return Loads(
-            self._note,
-            Ids(self._state.gateway_id, self.boot_id),
-            devices=Devices.of(self.settings).names,
-            tasks=self.tasks,
-            clock=time.monotonic,
-            look=self.sampling.look if self.sampling.is_on else None,
+    def _make_measuring(self) -> Measuring:
+        engines = dict(self.engines)
+        return Measuring(
+            this_machine(), self.settings, engines, self.dispatcher, self.recorder, self.journal, self.tasks
         )
-
-    def _note(self, noted: LoadRecord | HostSample) -> None:
-        """It goes out with this turn's records."""
-        self.journal.note(noted)
-        self.recorder.wake()
-
-    def _sampled(self, sample: HostSample) -> None:
-        self._note(sample)
-        self.feed.changed()
 
     def _make_context(self) -> CallContext:
         settings = self.settings
@@ -192,7 +170,7 @@ class Gateway:
             behind=behind(settings),
             keyring=self.keyring,
             captures=self.captures,
-            loads=self.loads,
+            loads=self.measuring.loads,
             dispatcher=self.dispatcher,
             recorder=self.recorder,
             engines=dict(self.engines),
@@ -240,12 +218,13 @@ class Gateway:
         try:
             async with self.tasks:
                 self.bookkeeping.start()
-                self.sampling.begin()
-                rounds = [self.tasks.create_task(each) for each in (every_second(self), self.sampling.watch())]
+                sampling = self.measuring.sampling
+                sampling.begin()
+                rounds = [self.tasks.create_task(each) for each in (every_second(self), sampling.watch())]
                 await self._listen(sockets)
                 self.dispatcher.begin()
                 for name in self._preloaded():
-                    self.loads.preloading.add(name)
+                    self.measuring.loads.preloading.add(name)
                     self.dispatcher.command(Load(name))
                 gc.collect()
                 gc.freeze()  # what lives as long as the program need not be looked at again
@@ -254,7 +233,7 @@ class Gateway:
                 await self._wind_down()
                 for each in rounds:
                     each.cancel()
-                self.loads.close()
+                self.measuring.close()
         finally:
             await self._close()
 
@@ -315,8 +294,7 @@ class Gateway:
         for connection in list(self.doors.connections):
             connection.transport.close()
         await self._launcher.close()
-        self.sampling.close()
-        self.loads.close()
+        self.measuring.close()
         self.journal.close()
         self.keyring.close()
         self.captures.close()

@@ -43,6 +43,7 @@ class Recorder:
         self.on_change: Callable[[], None] = _nothing
         self.wake: Callable[[], None] = _nothing  # asks for a `flush` at the end of this turn
         self.turn = 0  # counts the flushes
+        self.on_end: Callable[[CallRecord], None] | None = None
         self._version = version
         self._journal = journal
         self._refuses_when_full = refuses_when_full
@@ -101,6 +102,8 @@ class Recorder:
         self._ending.append(record)
         self.recent.append(record)
         self.closed_count += 1
+        if self.on_end is not None:
+            self.on_end(record)
         self.wake()
         self.on_change()
 

@@ -100,7 +100,7 @@ class Sampling:
     ) -> None:
         """every_s None: nothing is sampled; the host's free memory is told all the same, where models share it."""
         self.last: HostSample | None = None
-        self.on_sample: Callable[[HostSample], None] = lambda _sample: None
+        self.on_sample: Callable[[HostSample, Reading], None] = lambda _sample, _reading: None
         self.every_s = every_s
         self._machine, self._engines, self._told = machine, engines, told
         self._devices, self._ids = devices, ids
@@ -133,7 +133,7 @@ class Sampling:
                 self._tell_free(await self._thread.run(_free_of_host))
             elif (reading := await self.look()) is not None:
                 self.last = sample_of(reading, self._ids, self._host_name)
-                self.on_sample(self.last)
+                self.on_sample(self.last, reading)
 
     async def look(self) -> Reading | None:
         """Read everything now, and tell the scheduler; None = the reading did not come."""
