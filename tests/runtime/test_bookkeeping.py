@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import os
 import signal
 import sqlite3
@@ -8,6 +10,8 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+
+import pytest
 
 from penstock.runtime.bookkeeping import Bookkeeping, command
 from penstock.store.journal import Journal
@@ -136,3 +140,20 @@ async def test_words_that_are_no_status_are_passed_over() -> None:
     async with keeping(playing("print('hello'); " + STAYS_SILENT), heard) as bookkeeping:
         assert (await heard.next()).records == 1
         assert bookkeeping.restarts == 0
+
+
+@in_loop
+async def test_a_store_that_fails_is_told_in_the_log_once_and_so_is_its_recovery(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "penstock.bookkeeping")
+    stores = ("failing: no route", "failing: gone", "ok", "ok")
+    lines = [json.dumps({"store": store, "address": "postgresql://db"}) for store in stores]
+    heard = Heard()
+    async with keeping(playing(f"import sys; [print(line, flush=True) for line in {lines}]; sys.stdin.read()"), heard):
+        for _ in lines:
+            await heard.next()
+    assert caplog.messages == [
+        "store_failing store=postgresql://db: records wait in the journal (failing: no route)",
+        "store_well_again store=postgresql://db",
+    ]

@@ -6,6 +6,7 @@ Nothing here waits for the store, and nothing that happens to the bookkeeper rea
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 import time
@@ -30,6 +31,9 @@ HEALTHY_AFTER_S = 60.0
 CLOSE_WITHIN_S = 8.0
 """A little more than the bookkeeper's own last pass may take."""
 
+FAILING = "failing"
+
+log = logging.getLogger("penstock.bookkeeping")
 _read_status = msgspec.json.Decoder(StoreStatus).decode
 
 
@@ -99,6 +103,7 @@ class Bookkeeping:
         self._heard_at_s: float | None = None
         self._process: Process | None = None
         self._is_closing = asyncio.Event()
+        self._is_failing = False  # as the log has it
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -131,7 +136,7 @@ class Bookkeeping:
             try:
                 await self._run_one()
             except OSError as exc:  # no process to be had
-                self.status = StoreStatus(store=f"failing: no bookkeeper: {exc}")
+                self.status = StoreStatus(store=f"{FAILING}: no bookkeeper: {exc}")
             if self._is_closing.is_set():
                 return
             self.restarts += 1
@@ -179,7 +184,17 @@ class Bookkeeping:
             self.status = _read_status(line)
         except msgspec.DecodeError:
             return
+        self._tell_failures(self.status)
         self._on_status(self.status)
+
+    def _tell_failures(self, status: StoreStatus) -> None:
+        """Once when the store begins to fail, once when it is well again: its words may differ every second."""
+        if status.store.startswith(FAILING) and not self._is_failing:
+            log.warning("store_failing store=%s: records wait in the journal (%s)", status.address, status.store)
+            self._is_failing = True
+        elif status.store == "ok" and self._is_failing:
+            log.info("store_well_again store=%s", status.address)
+            self._is_failing = False
 
     def _hang_up(self) -> None:
         if self._process is not None and self._process.stdin is not None:
