@@ -51,6 +51,10 @@ async def seen(program: Program) -> Any:
     return told["requests"]
 
 
+def test_who_wants_keys_says_so_in_its_greeting(program: Program) -> None:
+    assert f"curl -H 'Authorization: Bearer KEY' {program.url}/v1/chat/completions" in program.greeting
+
+
 @in_loop
 async def test_no_key_and_a_wrong_one_are_refused_recorded_and_challenged(program: Program) -> None:
     for headers, code in (([], "missing_api_key"), (["x-api-key: sk-eve"], "invalid_api_key")):
