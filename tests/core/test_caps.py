@@ -142,6 +142,42 @@ def test_a_place_that_was_kept_is_free_again_when_nobody_needs_it() -> None:
     assert Admit("t4", "a") in sched.leave("t2", 102.0)
 
 
+def test_who_stands_behind_a_call_that_gives_way_to_an_earlier_one_of_its_key_starts_at_once() -> None:
+    sched = loaded(model("a", 40), model("c", 60), model("b", 60), keys=ONE, policy=Policy(hold=0.0))
+    sched.command(Load("c"), 0.0)
+    ready(sched, "c", 0.0)
+    for ticket_id, name, key in [("c1", "c", "bob"), ("t1", "a", "ann"), ("t2", "b", "ann"), ("t3", "a", "ann")]:
+        sched.arrive(ticket(ticket_id, name, key), 0.0)
+    sched.arrive(ticket("bob", "a", "bob"), 20.0)
+    assert deeds(sched.leave("t1", 100.0)) == [Admit("bob", "a")]
+    assert sched.explain("t3", 100.0).wait_for == "b"
+
+
+def test_no_place_is_kept_for_a_call_whose_model_is_there_but_busy() -> None:
+    sched = loaded(model("a"), Model("far", is_launched=False), keys=ONE)
+    sched.arrive(ticket("other", "a", "bob"), 1.0)
+    assert deeds(sched.arrive(ticket("t1", "a"), 1.0)) == []
+    assert sched.arrive(ticket("t2", "far"), 1.0) == [Admit("t2", "far")]
+
+
+def test_a_place_is_kept_for_a_call_for_which_a_model_was_stopped_until_its_own_is_there() -> None:
+    sched = loaded(model("a"), model("b"), Model("far", is_launched=False), keys=ONE)
+    assert deeds(sched.arrive(ticket("t1", "b"), 1.0)) == [Stop("a", 1)]
+    assert deeds(sched.arrive(ticket("t2", "far"), 1.0)) == []
+    assert sched.explain("t2", 1.0).wait_for == "b"
+    assert gone(sched, "a", 2.0) == [Start("b", 1)]
+    assert ready(sched, "b", 12.0) == [Admit("t1", "b")]
+    assert deeds(sched.leave("t1", 13.0)) == [Admit("t2", "far")]
+
+
+def test_a_place_is_kept_from_the_moment_in_which_the_other_model_is_stopped() -> None:
+    sched = loaded(model("a"), model("b"), Model("far", is_launched=False), keys={"ann": KeyTerms(max_concurrent=0)})
+    sched.arrive(ticket("t1", "b"), 1.0)
+    sched.arrive(ticket("t2", "far"), 1.0)
+    assert deeds(sched.set_keys(ONE, 2.0)) == [Stop("a", 1)]
+    assert sched.explain("t2", 2.0).wait_for == "b"
+
+
 def test_no_share_is_kept_for_a_key_at_its_cap() -> None:
     models = (
         Model("big", 1, is_launched=False, pool="p", cost=0.9),

@@ -4,8 +4,8 @@ While a key is at its cap its lines are shut: nobody waits behind them, no share
 for them, and they hold no model in its place, unless the key runs there. They keep their due times; the time
 until they are opened again is outside the bound.
 
-A later call of a key may pass an earlier one whose model is not there. But once room is being made for that one
-because it is overdue, a place of the key is kept for it: the drain, or the stop, would have been in vain.
+A later call of a key may pass an earlier one whose model is not there. But once somebody drains for that one because
+it is overdue, or was stopped for it, a place of the key is kept for it: that would have been in vain.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Caps:
                 self._open(entry, now_s)
 
     def _urgent_of(self, key: str) -> list[Entry]:
-        """The firsts of the key's lines for models that are being brought because a call was due."""
+        """Firsts of the key's lines for models that are brought because a call is due, or in the place of another."""
         firsts = self._urgent.get(key)
         if firsts is None:
             queues = self._room.queues

@@ -133,7 +133,7 @@ class Room:
         self.peak_lines = 0  # the most lines at once since the room was last empty
         self.any_service_s = policy.estimate_s  # over all models
         self.capped: dict[str, Collection[str]] = {}  # keys that may run no more now -> the models they run on
-        self.urgent: set[str] = set()  # models for which room is made because a call is due, until they are ready
+        self.urgent: set[str] = set()  # models that are brought because a call is due, or in the place of another
         self.lost_s = 0.0  # time outside the policy's promise so far: failed loads, slow stops, pauses
 
     def add(self, entry: Entry, now_s: float) -> None:

@@ -198,6 +198,8 @@ class Swaps:
         if self._places <= 0 or not self._has_room(name, frozenset()):
             return False
         self._claim(name, frozenset())
+        if name in self._promised:
+            self._room.urgent.add(name)
         return True
 
     def _load_if_worth(self, name: str, due_s: float) -> None:
