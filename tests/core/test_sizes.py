@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from penstock.core.actions import Start, Stop
+from penstock.core.actions import Start, Stop, WakeAt
 from penstock.core.commands import Load, Pin
 from penstock.core.groups import GroupResidency
 from penstock.core.matrix import Matrix, MatrixResidency
@@ -106,10 +106,22 @@ def test_where_a_size_leaves_no_room_at_all_it_is_disbelieved_after_a_while() ->
     sched.measured("a", 1, (("gpu", 80),), 1.0)
     sched.command(Pin("a"), 1.0)
     sched.arrive(ticket("t1", "b"), 100.0)
-    sched.tick(200.0)
+    assert sched.tick(200.0) == [WakeAt(230.0)]
     wait = sched.explain("t1", 200.0)
     assert (wait.reason, wait.wait_until_s) == (WaitReason.MEMORY, 230.0)
     assert deeds(sched.tick(230.0)) == [Start("b", 1)]
+
+
+def test_a_size_that_was_disbelieved_is_believed_anew_when_the_start_fails() -> None:
+    policy = Policy(memory_wait_s=30.0, backoff_s=())
+    sched = resident(model("a", 40), model("b", 40), count=1, policy=policy)
+    sched.measured("a", 1, (("gpu", 80),), 1.0)
+    sched.command(Pin("a"), 1.0)
+    sched.arrive(ticket("t1", "b"), 100.0)
+    sched.tick(200.0)
+    assert deeds(sched.tick(230.0)) == [Start("b", 1)]
+    assert sched.replica_failed("b", 1, 231.0, reason="out of memory") == [WakeAt(261.0)]
+    assert deeds(sched.tick(261.0)) == [Start("b", 2)]
 
 
 def test_a_matrix_takes_sizes_into_account_where_it_counts_memory() -> None:
