@@ -154,6 +154,6 @@ async def test_a_store_that_fails_is_told_in_the_log_once_and_so_is_its_recovery
         for _ in lines:
             await heard.next()
     assert caplog.messages == [
-        "store_failing store=postgresql://db: records wait in the journal (failing: no route)",
+        "store_failing store=postgresql://db: records wait in the journal ('failing: no route')",
         "store_well_again store=postgresql://db",
     ]

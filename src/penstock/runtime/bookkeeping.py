@@ -190,7 +190,7 @@ class Bookkeeping:
     def _tell_failures(self, status: StoreStatus) -> None:
         """Once when the store begins to fail, once when it is well again: its words may differ every second."""
         if status.store.startswith(FAILING) and not self._is_failing:
-            log.warning("store_failing store=%s: records wait in the journal (%s)", status.address, status.store)
+            log.warning("store_failing store=%s: records wait in the journal (%r)", status.address, status.store)
             self._is_failing = True
         elif status.store == "ok" and self._is_failing:
             log.info("store_well_again store=%s", status.address)
