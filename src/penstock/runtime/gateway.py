@@ -31,7 +31,7 @@ from penstock.core.priority import Thresholds
 from penstock.core.redact import Redactor
 from penstock.core.scheduler import Scheduler
 from penstock.launch.process import ProcessLauncher
-from penstock.runtime import bookkeeping
+from penstock.runtime import bookkeeping, observed
 from penstock.runtime.bookkeeping import Bookkeeping
 from penstock.runtime.call import CallContext
 from penstock.runtime.captures import Captures
@@ -221,6 +221,8 @@ class Gateway:
                 sampling = self.measuring.sampling
                 sampling.begin()
                 rounds = [self.tasks.create_task(each) for each in (every_second(self), sampling.watch())]
+                if url := self.options.environ.get(observed.VARIABLE):
+                    rounds.append(self.tasks.create_task(observed.watch(url, self.measuring.observed, self._outbox)))
                 await self._listen(sockets)
                 self.dispatcher.begin()
                 for name in self._preloaded():

@@ -16,6 +16,7 @@ from penstock.runtime.call import Interruptible
 from penstock.runtime.dispatcher import Dispatcher
 from penstock.runtime.energy import EnergyMeter
 from penstock.runtime.loads import Loads
+from penstock.runtime.observed import Observed
 from penstock.runtime.readings import Ids
 from penstock.runtime.recorder import Recorder
 from penstock.runtime.sampling import Devices, Engine, Machine, Sampling
@@ -50,6 +51,7 @@ class Measuring:
         self.sampling.on_sample = self._sampled
         look = None if every_s is None else self.sampling.look
         self.loads = Loads(self._note, ids, devices=devices.names, tasks=tasks, clock=time.monotonic, look=look)
+        self.observed = Observed(self._note, ids, time.monotonic)
         self._meter = EnergyMeter(every_s or 0.0, self._at_work, self._is_loading, self._amend)
         recorder.on_end = self._meter.end
         dispatcher.loads = self.loads
