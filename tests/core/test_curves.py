@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.core.course import Course, Interval, active, offered, queued
-from penstock.core.curves import Curve, Grid, grid_over
+from penstock.core.curves import Curve, Grid, grid_over, pieces
 from tests.core.courses import NOW, histories
 
 GRID = Grid(1_700_000_000, 15, 30)
@@ -78,3 +78,24 @@ def test_an_open_call_goes_on_until_now_even_if_the_clock_was_set_back() -> None
     course = Course("c", "g", 100.0, "m", None, None, None, enqueued_s=1.0, admitted_s=2.0, last_s=2.0)
     assert active(course, 150.0) == (102.0, 150.0)
     assert active(course, 90.0) == (102.0, 102.0)
+
+
+@given(st.floats(0, 500), st.floats(0, 500), st.floats(0, 50))
+def test_an_amount_that_flows_is_all_there_however_long_it_took(one: float, other: float, amount: float) -> None:
+    curve = Curve(Grid(0, 7, 72))
+    curve.flow(min(one, other), max(one, other), amount)
+    assert sum(curve.integrals()) == pytest.approx(amount)
+
+
+def test_what_flowed_in_no_time_is_in_its_bucket_and_nowhere_if_that_is_not_looked_at() -> None:
+    curve = Curve(Grid(100, 5, 2))
+    for at in (99.0, 105.0, 110.0):
+        curve.flow(at, at, 3.0)
+    curve.put(0, 1.0)
+    assert curve.integrals() == [1.0, 3.0]
+
+
+def test_an_interval_falls_into_pieces_that_add_up_to_it() -> None:
+    assert list(pieces(3.0, 12.0, 5)) == [(0, 2.0), (5, 5.0), (10, 2.0)]
+    assert list(pieces(5.0, 10.0, 5)) == [(5, 5.0)]
+    assert list(pieces(7.0, 7.0, 5)) == [(5, 0.0)]
