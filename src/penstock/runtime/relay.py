@@ -111,7 +111,7 @@ class Relay:
         try:
             self._take(await asyncio.to_thread(understand, self.call, self._endpoint, self._head, body))
         except errors.GatewayError as exc:
-            error = exc
+            error = exc.with_traceback(None)  # which holds this frame and the body, and the frame would hold it
         except Exception:  # the root of a task: a mistake of ours must not keep the call open for ever
             log.exception("call_not_understood id=%s", self.call.record.id)
             error = errors.GatewayError()
