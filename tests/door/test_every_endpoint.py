@@ -40,6 +40,9 @@ models: {{m: {{cmd: {engine_cmd()}}}}}
 keys: {{ann: {{hash: "sha256:{hashlib.sha256(b"right").hexdigest()}", role: admin}}}}
 """
 ASKS = list(all_asks())
+OTHERS = [ask for ask in all_asks(spellings=True) if ask.path != ask.row.path.decode()]
+"""Each row by the first of its names, and by all others."""
+
 AT_ONCE = 16
 
 
@@ -47,6 +50,12 @@ AT_ONCE = 16
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     with Program(tmp_path_factory.mktemp("endpoints"), CONFIG) as program:
         yield program
+
+
+@pytest.fixture(params=[ASKS, pytest.param(OTHERS, marks=pytest.mark.long)], ids=["first", "others"])
+def asks(request: pytest.FixtureRequest) -> list[Ask]:
+    asks: list[Ask] = request.param
+    return asks
 
 
 class Faults(list[str]):
@@ -153,11 +162,13 @@ async def serve_well(program: Program, asks: list[Ask], kind: str, fake: dict[st
 
 
 @in_loop
-async def test_what_the_engine_says_reaches_the_caller_as_it_is_and_the_record_knows_it(program: Program) -> None:
-    await serve_well(program, ASKS, "ok", {})
+async def test_what_the_engine_says_reaches_the_caller_as_it_is_and_the_record_knows_it(
+    program: Program, asks: list[Ask]
+) -> None:
+    await serve_well(program, asks, "ok", {})
     asked = {dict(request["headers"])["x-request-id"]: request for request in (await program.seen("m"))["requests"]}
     faults = Faults()
-    for ask in ASKS:
+    for ask in asks:
         request = asked[f"ok {ask.name}"]
         faults.check(ask.name, "target at the engine", request["target"], ask.target_at_engine("m"))
         if not (ask.is_stream and ask.dialect in ("openai.chat", "openai.completions")):  # there we ask for usage
@@ -167,13 +178,13 @@ async def test_what_the_engine_says_reaches_the_caller_as_it_is_and_the_record_k
 
 
 @in_loop
-async def test_pieces_of_any_size_change_nothing(program: Program) -> None:
-    await serve_well(program, ASKS, "pieces", {"piece_bytes": 37})
+async def test_pieces_of_any_size_change_nothing(program: Program, asks: list[Ask]) -> None:
+    await serve_well(program, asks, "pieces", {"piece_bytes": 37})
 
 
 @in_loop
 async def test_every_spelling_of_every_path_leads_to_the_same(program: Program) -> None:
-    asks = [ask for ask in all_asks(spellings=True) if not ask.is_stream and ask.path != ask.row.path.decode()]
+    asks = [ask for ask in OTHERS if not ask.is_stream]
     assert len(asks) > 60
     await serve_well(program, asks, "spelling", {})
 
@@ -182,11 +193,13 @@ async def test_every_spelling_of_every_path_leads_to_the_same(program: Program) 
 @pytest.mark.parametrize(
     ("status", "outcome"), [(400, "upstream_refused"), (429, "upstream_refused"), (500, "upstream_error")]
 )
-async def test_an_engines_own_error_passes_as_it_is(program: Program, status: int, outcome: str) -> None:
+async def test_an_engines_own_error_passes_as_it_is(
+    program: Program, asks: list[Ask], status: int, outcome: str
+) -> None:
     kind, fake = f"error {status}", {"status": status, "headers": {"retry-after": "3"}}
-    answers = await ask_all(program, ASKS, kind, fake=fake)
-    records, faults = await records_of(program, ASKS, kind), Faults()
-    for ask in ASKS:
+    answers = await ask_all(program, asks, kind, fake=fake)
+    records, faults = await records_of(program, asks, kind), Faults()
+    for ask in asks:
         judge_answer(faults, ask, answers[ask.name], kind, status, ask.answered("m", fake))
         judge_record(faults, ask, records[ask.name], outcome, status)
         faults.check(ask.name, "retry-after", header(answers[ask.name], "retry-after"), "3")
@@ -202,12 +215,12 @@ async def test_an_engines_own_error_passes_as_it_is(program: Program, status: in
 @in_loop
 @pytest.mark.parametrize("ending", ["close", "reset"])
 async def test_an_engine_that_dies_before_its_answer_is_told_in_the_dialects_own_form(
-    program: Program, ending: str
+    program: Program, asks: list[Ask], ending: str
 ) -> None:
     kind = f"dies before {ending}"
-    answers = await ask_all(program, ASKS, kind, fake={"kind": "nothing", "ending": ending})
-    records, faults = await records_of(program, ASKS, kind), Faults()
-    for ask in ASKS:
+    answers = await ask_all(program, asks, kind, fake={"kind": "nothing", "ending": ending})
+    records, faults = await records_of(program, asks, kind), Faults()
+    for ask in asks:
         judge_refusal(faults, ask, answers[ask.name], 502, "engine_died")
         judge_record(faults, ask, records[ask.name], "upstream_error", 502)
         faults.check(ask.name, "error_code", records[ask.name].error_code, "engine_died")
@@ -227,14 +240,14 @@ def judge_refusal(faults: Faults, ask: Ask, answer: Answer, status: int, code: s
 @in_loop
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 async def test_an_engine_that_dies_in_its_answer_leaves_one_that_is_seen_to_be_incomplete(
-    program: Program, framing: str
+    program: Program, asks: list[Ask], framing: str
 ) -> None:
     kind = f"dies in {framing}"
     fake: dict[str, object] = {"stop_after": 1, "ending": "close", "framing": framing}
     whole = {"piece_bytes": 8, **fake}
-    answers = await ask_all(program, ASKS, kind, fake=lambda ask: fake if ask.is_stream else whole)
-    records, faults = await records_of(program, ASKS, kind), Faults()
-    for ask in ASKS:
+    answers = await ask_all(program, asks, kind, fake=lambda ask: fake if ask.is_stream else whole)
+    records, faults = await records_of(program, asks, kind), Faults()
+    for ask in asks:
         answer, record = answers[ask.name], records[ask.name]
         judge_record(faults, ask, record, "upstream_error", 200)
         faults.check(ask.name, "error_code", record.error_code, "engine_died")
@@ -296,21 +309,23 @@ async def leave_all(
 
 @in_loop
 @pytest.mark.parametrize(("when", "model"), [("queued", "one"), ("loading", "slow"), ("sent", "m"), ("streaming", "m")])
-async def test_a_client_that_leaves_is_noticed_in_every_phase(program: Program, when: str, model: str) -> None:
+async def test_a_client_that_leaves_is_noticed_in_every_phase(
+    program: Program, asks: list[Ask], when: str, model: str
+) -> None:
     kind, hold = f"leaves {when}", b""
     if when == "queued":
-        hold = ASKS[0].sent("one", name="holds", fake={"gate_at": 0})
+        hold = asks[0].sent("one", name="holds", fake={"gate_at": 0})
     async with program.talk(hold):
         if hold:
             await program.until_phase("one", "ready")
             await program.seen("one", busy=1)
         before: Any = {} if when == "loading" else await program.seen(model)
         fake: dict[str, object] = {"gate_at": 0} if when == "sent" else {}
-        await leave_all(program, ASKS, kind, model, fake, when)
-        records, faults = await records_of(program, ASKS, kind), Faults()
+        await leave_all(program, asks, kind, model, fake, when)
+        records, faults = await records_of(program, asks, kind), Faults()
         if when == "queued":
             assert len((await program.seen(model))["requests"]) == len(before["requests"]), "one has reached the engine"
-    for ask in ASKS:
+    for ask in asks:
         record = records[ask.name]
         status = 200 if when == "streaming" else None
         judge_record(faults, ask, record, "client_abandoned", status)
@@ -319,7 +334,7 @@ async def test_a_client_that_leaves_is_noticed_in_every_phase(program: Program, 
         faults.check(ask.name, "was sent", record.sent_s is not None, when in ("sent", "streaming"))
     assert not faults
     if when in ("sent", "streaming"):
-        await program.seen(model, left=before["left"] + len(ASKS))
+        await program.seen(model, left=before["left"] + len(asks))
     if when == "loading":
         await program.until_phase("slow", "stopped")
     await until_nothing_is_left(program)
@@ -329,10 +344,10 @@ async def test_a_client_that_leaves_is_noticed_in_every_phase(program: Program, 
 
 
 @in_loop
-async def test_a_name_that_no_model_has_is_refused(program: Program) -> None:
-    answers = await ask_all(program, ASKS, "unknown", model="nobody/é")
-    records, faults = await records_of(program, ASKS, "unknown"), Faults()
-    for ask in ASKS:
+async def test_a_name_that_no_model_has_is_refused(program: Program, asks: list[Ask]) -> None:
+    answers = await ask_all(program, asks, "unknown", model="nobody/é")
+    records, faults = await records_of(program, asks, "unknown"), Faults()
+    for ask in asks:
         judge_refusal(faults, ask, answers[ask.name], 404, "model_not_found")
         judge_record(faults, ask, records[ask.name], "rejected_unknown_model", 404)
         faults.check(ask.name, "model_requested", records[ask.name].model_requested, "nobody/é")
@@ -343,8 +358,8 @@ async def test_a_name_that_no_model_has_is_refused(program: Program) -> None:
 
 
 @in_loop
-async def test_a_body_that_cannot_be_read_is_refused(program: Program) -> None:
-    asks = [ask for ask in ASKS if ask.has_body]
+async def test_a_body_that_cannot_be_read_is_refused(program: Program, asks: list[Ask]) -> None:
+    asks = [ask for ask in asks if ask.has_body]
     answers = await ask_all(program, asks, "broken", body=Ask.broken_body)
     records, faults = await records_of(program, asks, "broken"), Faults()
     for ask in asks:
@@ -356,8 +371,8 @@ async def test_a_body_that_cannot_be_read_is_refused(program: Program) -> None:
 
 
 @in_loop
-async def test_a_body_that_is_too_large_is_refused_before_it_is_sent(program: Program) -> None:
-    asks, body = [ask for ask in ASKS if ask.has_body], b"x" * (BODY_LIMIT_BYTES + 1)
+async def test_a_body_that_is_too_large_is_refused_before_it_is_sent(program: Program, asks: list[Ask]) -> None:
+    asks, body = [ask for ask in asks if ask.has_body], b"x" * (BODY_LIMIT_BYTES + 1)
     answers = await ask_all(program, asks, "large", body=body)
     records, faults = await records_of(program, asks, "large"), Faults()
     for ask in asks:
@@ -368,8 +383,8 @@ async def test_a_body_that_is_too_large_is_refused_before_it_is_sent(program: Pr
 
 
 @in_loop
-async def test_a_method_that_a_row_does_not_have_is_refused(program: Program) -> None:
-    asks = [Ask(ask.row, ask.path, "DELETE", is_stream=False) for ask in ASKS if not ask.is_stream]
+async def test_a_method_that_a_row_does_not_have_is_refused(program: Program, asks: list[Ask]) -> None:
+    asks = [Ask(ask.row, ask.path, "DELETE", is_stream=False) for ask in asks if not ask.is_stream]
     answers = await ask_all(program, asks, "method")
     faults = Faults()
     for ask in asks:
