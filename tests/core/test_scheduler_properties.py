@@ -200,7 +200,7 @@ class World(RuleBasedStateMachine):
         self.pass_time(dt_s)
         self.count += 1
         deadline_s = None if limit_s is None else self.now_s + limit_s
-        ticket = Ticket(f"t{self.count}", model, key, self.now_s, priority, tokens, deadline_s, choice)
+        ticket = Ticket(f"t{self.count}", model, key, self.now_s, priority, tokens, deadline_s, choice=choice)
         actions = self.sched.arrive(ticket, self.now_s)
         chosen = self.sched.model_of(ticket.id) or model
         assert choice is None or ticket.id not in self.sched._room.entries or chosen in choice.models
