@@ -34,6 +34,14 @@ def test_it_says_where_it_is_and_how_to_try_it(program: Program) -> None:
     assert f'curl {program.url}/v1/chat/completions -d \'{{"model":"a"' in program.greeting
 
 
+@in_loop
+async def test_the_list_is_found_with_a_slash_too_and_health_without_a_body(program: Program) -> None:
+    for path in ("/v1/models/", "/models", "/models/"):
+        assert [row["id"] for row in (await program.get(path)).json()["data"]] == ["a"]  # type: ignore[attr-defined]
+    head = await program.send(program.request("/health", method="HEAD", headers="connection: close\r\n"))
+    assert (head.status, head.content) == (200, b"")
+
+
 def test_version_prints_the_version(tmp_path: Path) -> None:
     done = run("version", home=tmp_path)
     assert (done.returncode, done.stdout) == (0, f"{__version__}\n")

@@ -62,8 +62,10 @@ def create_app(gateway: Gateway) -> App:
 def _add_what_clients_ask(app: FastAPI, gateway: Gateway) -> None:
     listing = Listing(gateway)
     app.get("/health")(LiveRoutes(gateway).health)
+    app.head("/health", include_in_schema=False)(LiveRoutes(gateway).health)  # as load balancers ask
     app.get("/v1/models")(listing.all)
-    app.get("/models", include_in_schema=False)(listing.all)
+    for path in ("/v1/models/", "/models", "/models/"):
+        app.get(path, include_in_schema=False)(listing.all)
     app.get("/v1/models/{name:path}")(listing.one)
 
 

@@ -22,7 +22,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
-OPEN_PATHS = frozenset({"/health", "/v1/models", "/models"})
+OPEN_PATHS = frozenset({"/health", "/v1/models", "/models", "/models/"})
 """Answered to everybody while no keys are configured."""
 KEYLESS_PATHS = frozenset({"/health", "/", "/ui", "/ui/", "/api/v1/session"})
 """Answered without a key: that it lives, and the page on which a key can be shown."""
