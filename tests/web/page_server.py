@@ -76,6 +76,23 @@ def record_view(record_id: str, model: str, **changes: object) -> View:
     return view | changes
 
 
+def host_view(**changes: object) -> View:
+    """A host with a GPU on which one engine runs, changed as told."""
+    view: View = {
+        "host": "box", "cpu_pct": 37.4, "cpu_load1": 2.26, "ram_total_bytes": 64 * 2**30,
+        "ram_available_bytes": 40 * 2**30, "swap_total_bytes": 0, "swap_used_bytes": 0,
+        "devices": [{
+            "name": "gpu0", "product": "NVIDIA GeForce RTX 4090", "use_pct": 87.0, "memory_used_bytes": 9 * 2**30,
+            "memory_total_bytes": 24 * 2**30, "power_w": 215.5, "temperature_c": 61.0, "clock_mhz": 1905.0,
+        }],
+        "engines": [{
+            "engine": "qwen", "model": "qwen", "pid": 7, "cpu_pct": 104.0, "footprint_bytes": 3 * 2**29,
+            "device_memory_bytes": 8 * 2**30,
+        }],
+    }  # fmt: skip
+    return view | changes
+
+
 def state(
     models: list[View] = [],  # noqa: B006  # never changed
     calls: list[View] = [],  # noqa: B006
@@ -83,6 +100,7 @@ def state(
     *,
     counts: Mapping[str, int] | None = None,
     gateway: View | None = None,
+    host: View | None = None,
 ) -> View:
     """A whole state; the counts are those of the calls unless told."""
     running = sum(call["admitted_at"] is not None for call in calls)
@@ -97,6 +115,7 @@ def state(
         "calls": {str(call["id"]): call for call in calls},
         "counts": counts or {"running": running, "waiting": len(calls) - running},
         "recent": recent,
+        "host": host,
     }  # fmt: skip
 
 

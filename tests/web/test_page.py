@@ -18,6 +18,7 @@ from tests.web.page_server import (
     PageServer,
     View,
     call_view,
+    host_view,
     missing,
     model_view,
     record_view,
@@ -115,6 +116,7 @@ def busy_box() -> View:
             record_view("q2", "gemma", outcome="upstream_error", http_status=502, error_code="engine_died"),
             record_view("q1", "qwen", outcome="client_abandoned", abandoned_in="queued", admitted_s=None),
         ],
+        host=host_view(),
     )
 
 
@@ -131,6 +133,24 @@ def test_each_model_is_shown_with_its_state_and_why_it_failed(visit: Visiting) -
     expect(log).to_be_visible()
     expect(models.nth(4)).to_contain_text("runs elsewhere")
     expect(models.nth(4).get_by_role("button")).to_have_count(0)
+
+
+def test_the_host_is_shown_with_its_gpus_and_what_engines_take(visit: Visiting) -> None:
+    opened = visit(busy_box())
+    host = opened.section("Host")
+    expect(host).to_contain_text(re.compile(r"box.*CPU.*37 % · load 2\.3.*Memory.*24 GiB of 64 GiB"))
+    expect(host).to_contain_text(re.compile(r"gpu0.*87 % · 216 W · 61 °C · 1.905 MHz.*gpu0 memory.*9\.0 GiB of 24 GiB"))
+    expect(host.get_by_role("listitem")).to_contain_text(re.compile(r"qwen.*1\.5 GiB.*8\.0 GiB GPU.*104 % CPU"))
+    expect(host.get_by_text("Swap")).to_have_count(0)
+    opened.server.tell(host=host_view(cpu_pct=None, cpu_load1=None, devices=[], engines=[], swap_total_bytes=2**30))
+    expect(host.get_by_text("Swap")).to_be_visible()
+    expect(host.get_by_text("gpu0")).to_have_count(0)
+
+
+def test_a_gateway_that_measures_nothing_shows_no_host(visit: Visiting) -> None:
+    opened = visit(state(models=[model_view("qwen", measured_bytes=7 * 2**30, memory_bytes=9 * 2**30)]))
+    expect(opened.section("Host")).to_have_count(0)
+    expect(opened.section("Models")).to_contain_text("7.0 GiB")
 
 
 def test_each_waiter_says_why_it_waits_and_its_clock_ticks(visit: Visiting) -> None:

@@ -76,3 +76,10 @@ test("a snapshot after a restart replaces all, though its numbers begin anew", (
   store.apply({ seq: 2, now: 2, counts: { running: 7, waiting: 0 } });
   assert.equal(store.known.counts.running, 7);
 });
+
+test("the last sample of the host stays until there is another", () => {
+  const before = withDelta(fromSnapshot(snapshot()), { seq: 6, now: 101, host: { cpu_pct: 3 } });
+  const after = withDelta(before, { seq: 7, now: 102 });
+  assert.equal(after.host, before.host);
+  assert.equal(withDelta(after, { seq: 8, now: 103, host: { cpu_pct: 9 } }).host.cpu_pct, 9);
+});

@@ -34,6 +34,7 @@ export function withDelta(known, delta) {
     calls: merged(known.calls, delta.calls),
     counts: delta.counts ? { ...known.counts, ...delta.counts } : known.counts,
     recent: withRecent(known.recent, delta.recent),
+    host: delta.host ?? known.host,
   };
 }
 

@@ -20,6 +20,7 @@
  * @property {number} waiting
  * @property {number|null} slots null = no cap
  * @property {number|null} memory_bytes
+ * @property {number|null} [measured_bytes] what it was seen to take
  * @property {number|null} ttl_s idle seconds until it is stopped; null = never
  * @property {number|null} idle_since
  * @property {string|null} failure
@@ -88,6 +89,34 @@
  * @property {number} running
  * @property {number} waiting
  *
+ * @typedef {object} DeviceSample
+ * @property {string} name
+ * @property {string|null} product
+ * @property {number|null} use_pct
+ * @property {number|null} memory_used_bytes
+ * @property {number|null} memory_total_bytes
+ * @property {number|null} power_w
+ * @property {number|null} temperature_c
+ * @property {number|null} clock_mhz
+ *
+ * @typedef {object} EngineSample
+ * @property {string} engine
+ * @property {string} model
+ * @property {number|null} cpu_pct of one core
+ * @property {number|null} footprint_bytes of the host's memory
+ * @property {number|null} device_memory_bytes of GPUs
+ *
+ * @typedef {object} HostSample
+ * @property {string} host
+ * @property {number|null} cpu_pct
+ * @property {number|null} cpu_load1
+ * @property {number|null} ram_total_bytes
+ * @property {number|null} ram_available_bytes
+ * @property {number|null} swap_total_bytes
+ * @property {number|null} swap_used_bytes
+ * @property {DeviceSample[]} devices
+ * @property {EngineSample[]} engines
+ *
  * @typedef {object} State
  * @property {number} seq
  * @property {number} now
@@ -96,6 +125,7 @@
  * @property {Record<string, CallView>} calls waiting and running ones, at most 200; `counts` tell the rest
  * @property {Counts} counts
  * @property {RecordView[]} recent newest first
+ * @property {HostSample|null} [host] the last sample; null = nothing is measured
  *
  * @typedef {object} Kept
  * @property {Map<string, ModelView>} models
@@ -111,6 +141,7 @@
  * @property {Record<string, CallView|null>} [calls]
  * @property {Counts} [counts]
  * @property {RecordView[]} [recent]
+ * @property {HostSample} [host]
  */
 
 export {};

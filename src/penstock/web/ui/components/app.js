@@ -6,6 +6,7 @@ import { logOut } from "../session.js";
 import { CaptureView } from "./capture.js";
 import { Details } from "./details.js";
 import { Header } from "./header.js";
+import { Host } from "./host.js";
 import { Login } from "./login.js";
 import { Models } from "./models.js";
 import { Now } from "./now.js";
@@ -53,6 +54,7 @@ export function App({ store, clock, history, stream }) {
               <${Running} calls=${calls} total=${known.counts.running} clock=${clock} show=${setCaptured} />
             </div>
           </div>
+          ${known.host && html`<${Host} host=${known.host} />`}
           <${Requests} recent=${known.recent} models=${models} show=${show} />`
           : html`<p class="connecting">Connecting to the gateway…</p>`
       }

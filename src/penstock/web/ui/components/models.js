@@ -65,11 +65,18 @@ function Model({ model, clock, tell }) {
         <${Since} model=${model} clock=${clock} />
       </div>
       <div class="model-load"><${Slots} model=${model} /></div>
-      <div class="model-memory">${model.memory_bytes !== null && bytes(model.memory_bytes)}</div>
+      <${Memory} model=${model} />
       <div class="model-action"><${Action} model=${model} tell=${tell} /></div>
       ${model.phase === "starting" && model.load_s && html`<${LoadProgress} model=${model} clock=${clock} />`}
       ${model.failure && html`<${Failure} model=${model} />`}
     </li>`;
+}
+
+/** What it was seen to take, else what it is expected to. */
+function Memory({ model }) {
+  const size = model.measured_bytes ?? model.memory_bytes;
+  const title = model.measured_bytes ? "measured" : "expected";
+  return html`<div class="model-memory" title=${title}>${size !== null && bytes(size)}</div>`;
 }
 
 function modelNote(model) {
