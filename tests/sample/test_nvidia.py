@@ -6,7 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from penstock.sample.nvidia import RETRY_AFTER_S, Nvidia
+import pytest
+
+from penstock.sample.machine import NVIDIA_DRIVER
+from penstock.sample.nvidia import RETRY_AFTER_S, Nvidia, Nvml, load_nvml
 
 GIB = 2**30
 T = TypeVar("T")
@@ -185,3 +188,14 @@ def test_a_driver_that_is_not_there_is_asked_again_after_a_while() -> None:
     assert len(nvidia.read([])) == 1
     nvml.is_there = False  # it was replaced while we ran
     assert nvidia.read([]) == []
+
+
+def test_the_real_module_has_every_name_that_is_used_and_a_machine_without_a_driver_has_no_gpus() -> None:
+    pytest.importorskip("pynvml", reason="nvidia-ml-py is not installed")
+    nvml = load_nvml()
+    assert nvml is not None
+    names = {name for name in (*vars(Nvml), *Nvml.__annotations__) if name.lower().startswith("nvml")}
+    assert len(names) > 15
+    assert [name for name in sorted(names) if not hasattr(nvml, name)] == []
+    if not NVIDIA_DRIVER.exists():
+        assert Nvidia(nvml).read([]) == []
