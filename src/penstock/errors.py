@@ -187,7 +187,7 @@ class NotLoaded(GatewayError):
 
 
 class Unadmittable(GatewayError):
-    """`{model}` can never be served by this configuration: {reason}."""
+    """`{model}` cannot be served as things are: {reason}."""
 
     status, code, outcome, is_retry_useful = 503, "model_unadmittable", "rejected_unadmittable", False
 
@@ -246,7 +246,19 @@ class CancelledRunning(GatewayError):
     status, code, outcome, is_retry_useful = 503, "cancelled", "cancelled_running", False
 
 
-# What an operator asked for is not there.
+# What an operator asked for is not there, or cannot be.
+
+
+class PinnedOut(GatewayError):
+    """`{model}` cannot be loaded: {reason}. Unpin what is in its way first."""
+
+    status, code, outcome, is_retry_useful = 409, "pinned_out", "rejected_unadmittable", False
+
+
+class NotLaunched(GatewayError):
+    """`{model}` is an upstream: it is neither loaded nor pinned here."""
+
+    status, code, outcome, is_retry_useful = 409, "not_launched", "rejected_invalid", False
 
 
 class UnknownProfile(GatewayError):

@@ -94,7 +94,8 @@ async def test_a_litellm_file_puts_the_queue_in_front_of_that_litellm(tmp_path: 
             assert engine.seen.requests[0].header("authorization") == "Bearer sk-mine"
             await asyncio.gather(*(program.chat("local") for _ in range(3)))
             assert engine.seen.busy_max == 3, "no cap"
-            assert error_of(await program.chat("claude"))["code"] == "model_not_found"
+            unlisted = await program.record(await program.chat("claude"))  # it may be in that LiteLLM's database
+            assert (unlisted.model_requested, unlisted.model, unlisted.outcome) == ("claude", None, "completed")
             record = await program.record(answers[0])
             assert (record.model, record.outcome) == ("gpt-4o", "completed")
             assert record.key_fingerprint is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -203,7 +204,20 @@ async def test_a_pinned_model_is_loaded_at_start_and_can_be_let_go(program: Prog
     await program.until_phase("kept", "stopped")
     assert (await command(program, "models/pin", model="kept"))["pinned"] is True
     await program.until_phase("kept", "ready")
-    assert (await command(program, "models/pin", model="far"))["pinned"] is False  # nothing to keep
+    answer = await program.post("/api/v1/models/pin", {"model": "far"})
+    assert (answer.status, error_of(answer)["code"]) == (409, "not_launched")
+
+
+@in_loop
+async def test_what_pinned_models_leave_no_room_for_is_neither_pinned_nor_loaded(tmp_path: Path) -> None:
+    models = "\n".join(f"  {name}: {{cmd: {engine_cmd()}, memory: 1MiB}}" for name in "xy")
+    with Program(tmp_path, f"penstock: 1\ndevices: {{box: {{memory: 1MiB}}}}\nmodels:\n{models}\n") as program:
+        await command(program, "models/pin", model="x")
+        for deed in ("pin", "load"):
+            answer = await program.post(f"/api/v1/models/{deed}", {"model": "y"})
+            assert (answer.status, error_of(answer)["code"]) == (409, "pinned_out")
+            assert "beside the pinned x" in error_of(answer)["message"]
+        assert not (await program.state())["models"]["y"]["is_pinned"]
 
 
 @pytest.mark.parametrize(

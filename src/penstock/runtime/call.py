@@ -174,9 +174,9 @@ class Call:
         if record.enqueued_s is None:
             record.enqueued_s = now_s - self.opened_s
         try:
+            choice = self._permitted(target, tried, now_s)
             if self.key is not None and self._charge is None:  # given back if no engine ever sees the call
                 self._charge = context.keyring.charged(self.key, facts.prompt_tokens)
-            choice = self._permitted(target, tried, now_s)
         except GatewayError as error:
             waiter.refused(error, now_s)
             return

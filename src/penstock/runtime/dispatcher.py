@@ -169,6 +169,11 @@ class Dispatcher:
         if self.loads is not None:
             self.loads.look(lambda model: self._waiting_for(model) > 0 or model in self.pinned)
 
+    def shut_out(self, model: str) -> str:
+        """Why the model cannot be loaded beside the pinned ones; empty if it can."""
+        scheduler = self._scheduler
+        return scheduler.plan.fault(scheduler.replicas[model].model, scheduler.pinned - {model})
+
     @property
     def paused(self) -> frozenset[str]:
         return self._scheduler.paused

@@ -25,13 +25,17 @@ class Understood:
 
 
 def understand(call: Call, endpoint: Endpoint, head: Head, body: Body) -> Understood:
-    """Raises BadRequest, UnknownModel. Touches nothing but the record, so that it may run on a thread."""
+    """Raises BadRequest, UnknownModel. Touches nothing but the record, so that it may run on a thread.
+
+    A name that is not known here may be known to the gateway behind us: it goes there, as its other paths do.
+    """
     facts = endpoint.dialect.read(head, body)
-    behind = call.context.behind
-    if endpoint.model_in is ModelIn.NONE and behind is not None:
-        return Understood(facts, facts, behind)
+    if endpoint.model_in is ModelIn.NONE and call.context.behind is not None:
+        return Understood(facts, facts, call.context.behind)
     call.record.model_requested = facts.model or None
     target = _resolved(call, facts.model)
+    if target is call.context.behind:
+        return Understood(facts, facts, target)
     return Understood(facts, edited(endpoint, head, facts, target) if target.choice is None else facts, target)
 
 
@@ -40,5 +44,7 @@ def _resolved(call: Call, name: str) -> Target:
         return call.context.catalog.resolve(name)
     except UnknownModel as exc:
         if call.key is None or not call.key.models:
+            if call.context.behind is not None:
+                return call.context.behind
             raise
         raise UnknownModel(model=name, hint="") from exc  # names that the key may not use are no hint for it

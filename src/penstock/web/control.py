@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from penstock.core.commands import Load, Pause, Pin, Reset, Resume, SetPriority, Unload, Unpin
 from penstock.core.model import Priority
 from penstock.core.record import CallPhase, CallRecord
-from penstock.errors import BadRequest, NoSuchCall
+from penstock.errors import BadRequest, NoSuchCall, NotLaunched, PinnedOut
 from penstock.runtime.cancelling import cancel
 from penstock.runtime.gateway import Gateway
 from penstock.runtime.views import call_view
@@ -63,7 +63,7 @@ class Control:
     # Models.
 
     async def load(self, body: ModelName) -> Response:
-        model = self._resolve(body.model)
+        model = self._loadable(body.model)
         self._dispatcher.command(Load(model))
         return self._phase(model)
 
@@ -75,7 +75,9 @@ class Control:
 
     async def pin(self, body: ModelName) -> Response:
         """Load it and keep it loaded."""
-        model = self._resolve(body.model)
+        model = self._loadable(body.model)
+        if not self._dispatcher.replicas[model].model.is_launched:
+            raise NotLaunched(model=model)
         self._dispatcher.command(Pin(model))
         return self._phase(model)
 
@@ -130,6 +132,13 @@ class Control:
         self._dispatcher.command(SetPriority(body.id, Priority[body.priority.upper()]))
         open_call.call.record.priority = body.priority
         return json_answer(call_view(open_call.call))
+
+    def _loadable(self, name: str) -> str:
+        """The model of that name. Raises PinnedOut if those that are pinned leave it no room."""
+        model = self._resolve(name)
+        if reason := self._dispatcher.shut_out(model):
+            raise PinnedOut(model=model, reason=reason)
+        return model
 
     def _resolve(self, name: str) -> str:
         return self._gateway.context.catalog.model(name)
