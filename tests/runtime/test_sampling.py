@@ -14,7 +14,7 @@ from penstock.core.host_sample import DeviceSample, HostSample
 from penstock.core.model import Model, Phase, Replica
 from penstock.core.residency import Footprint
 from penstock.runtime.readings import Ids, free_bytes, sample_of, sizes_of, used_bytes
-from penstock.runtime.sampling import Devices, Sampling
+from penstock.runtime.sampling import MAX_BACKLOG, Devices, Sampling
 from penstock.sample.base import EngineProcess, EngineReading, GpuReading, HostReading, Reading
 from tests.fakes import in_loop
 
@@ -261,6 +261,26 @@ async def test_the_loop_goes_on_while_a_driver_hangs_and_the_program_can_end() -
     async with asyncio.timeout(5):
         assert await looking is not None
     looks.close()
+
+
+@in_loop
+async def test_readings_do_not_pile_up_behind_one_that_does_not_come() -> None:
+    hangs, begun = threading.Event(), threading.Event()
+    machine = Machine(*[reading()] * (MAX_BACKLOG + 5))
+
+    def hang() -> None:
+        begun.set()
+        hangs.wait(5)
+
+    machine.meanwhile = hang
+    looks = sampling(machine, ready())
+    waiting = [asyncio.create_task(looks.look())]
+    await asyncio.to_thread(begun.wait, 5)
+    waiting += [asyncio.create_task(looks.look()) for _ in range(MAX_BACKLOG + 1)]
+    await asyncio.sleep(0)
+    assert await looks.look() is None
+    hangs.set()
+    assert None not in await asyncio.gather(*waiting)
 
 
 @in_loop

@@ -46,6 +46,11 @@ class Aside:
         self._tasks.put(task)
         return told
 
+    @property
+    def backlog(self) -> int:
+        """Tasks that have not begun."""
+        return self._tasks.qsize()
+
     def close(self) -> None:
         """Nothing more will come; what is under way is not waited for. Idempotent."""
         self._tasks.put(None)

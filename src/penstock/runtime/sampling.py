@@ -30,6 +30,8 @@ log = logging.getLogger("penstock.sampling")
 
 READ_WITHIN_S = 10.0
 """How long a reading is waited for."""
+MAX_BACKLOG = 8
+"""Readings that wait behind one that does not come; more of them are gaps at once."""
 MEMORY_EVERY_S = 5.0
 """How often the host's free memory is read where nothing is sampled but models share that memory."""
 
@@ -137,6 +139,8 @@ class Sampling:
 
     async def look(self) -> Reading | None:
         """Read everything now, and tell the scheduler; None = the reading did not come."""
+        if self._thread.backlog > MAX_BACKLOG:
+            return None
         holders = self._holders()
         try:
             async with asyncio.timeout(READ_WITHIN_S):
