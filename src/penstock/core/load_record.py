@@ -63,7 +63,14 @@ class LoadRecord:
     cause: Annotated[
         _Text, Doc("`request`, `preload`, `pin`, `command` or `restart`.", SCHEDULER, null="seen from outside")
     ] = None
-    call_id: Annotated[_Text, Doc("The call for whose sake it was begun: of those that waited, the one due first.", SCHEDULER, null="for no call")] = None
+    call_id: Annotated[
+        _Text,
+        Doc(
+            "The call for whose sake it was begun: of those that waited, the one due first.",
+            SCHEDULER,
+            null="for no call",
+        ),
+    ] = None
     victims: Annotated[list[str], Doc("Models that were stopped to make room, as a JSON array.", SCHEDULER)] = field(
         default_factory=list
     )
