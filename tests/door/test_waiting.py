@@ -48,9 +48,25 @@ async def held(program: Program, model: str = "one") -> AsyncIterator[None]:
 @asynccontextmanager
 async def told_to_wait(program: Program, sent: bytes) -> AsyncIterator[tuple[asyncio.StreamReader, bytes]]:
     """A call that has heard its first comment, and what it has heard by then."""
-    async with program.talk(sent) as reader, asyncio.timeout(20):
+    async with program.talk(sent) as reader:
+        yield reader, await first_comment(reader)
+
+
+async def first_comment(reader: asyncio.StreamReader) -> bytes:
+    async with asyncio.timeout(20):
         head = await reader.readuntil(b"\r\n\r\n")
-        yield reader, head + await reader.readuntil(b"\n\n\r\n")
+        return head + await reader.readuntil(b"\n\n\r\n")
+
+
+async def ask_all_while_held(program: Program, fake: dict[str, object]) -> list[tuple[Ask, Answer]]:
+    """The answers to every kind of stream, each of which was told to wait first."""
+    async with AsyncExitStack() as stack:
+        async with held(program):
+            sent = [ask.sent("one", name=ask.name, fake=fake) for ask in STREAMS]
+            readers = [await stack.enter_async_context(program.talk(each)) for each in sent]
+            begun = await asyncio.gather(*(first_comment(reader) for reader in readers))
+        ends = await asyncio.gather(*(reader.read(-1) for reader in readers))
+    return [(ask, Answer(begin + end)) for ask, begin, end in zip(STREAMS, begun, ends, strict=True)]
 
 
 def queue_wait(answer: Answer) -> str:
@@ -63,23 +79,16 @@ def queue_wait(answer: Answer) -> str:
 @in_loop
 async def test_every_stream_that_waits_hears_comments_and_then_its_answer(tmp_path: Path) -> None:
     with Program(tmp_path, config(EAGER)) as program:
-        async with AsyncExitStack() as stack:
-            calls: list[tuple[Ask, asyncio.StreamReader, bytes]] = []
-            async with held(program):
-                for ask in STREAMS:
-                    sent = ask.sent("one", name=ask.name)
-                    calls.append((ask, *(await stack.enter_async_context(told_to_wait(program, sent)))))
-            for ask, reader, begun in calls:
-                answer = Answer(begun + await reader.read(-1))
-                comments, _, rest = answer.content.partition(b": model=one ")
-                assert comments.startswith(b": queued position="), ask.name
-                assert b"reason=model_cap" in comments, ask.name
-                assert rest.partition(b"\n\n")[2] == ask.answered("one")[1], ask.name
-                assert header(answer, "content-type") == "text/event-stream", ask.name
-                assert (header(answer, "x-request-id"), header(answer, "x-accel-buffering")) == (ask.name, "no")
-                record = await program.record(answer)
-                assert (record.outcome, record.http_status) == ("completed", 200), ask.name
-                assert (record.prompt_tokens, record.completion_tokens) == ask.counts, ask.name
+        for ask, answer in await ask_all_while_held(program, {}):
+            comments, _, rest = answer.content.partition(b": model=one ")
+            assert comments.startswith(b": queued position="), ask.name
+            assert b"reason=model_cap" in comments, ask.name
+            assert rest.partition(b"\n\n")[2] == ask.answered("one")[1], ask.name
+            assert header(answer, "content-type") == "text/event-stream", ask.name
+            assert (header(answer, "x-request-id"), header(answer, "x-accel-buffering")) == (ask.name, "no")
+            record = await program.record(answer)
+            assert (record.outcome, record.http_status) == ("completed", 200), ask.name
+            assert (record.prompt_tokens, record.completion_tokens) == ask.counts, ask.name
 
 
 @in_loop
@@ -110,19 +119,12 @@ def split_comments(content: bytes) -> tuple[list[bytes], bytes]:
 @in_loop
 async def test_an_engines_refusal_after_a_comment_is_told_in_the_stream(tmp_path: Path) -> None:
     with Program(tmp_path, config(EAGER)) as program:
-        async with AsyncExitStack() as stack:
-            calls: list[tuple[Ask, asyncio.StreamReader, bytes]] = []
-            async with held(program):
-                for ask in STREAMS:
-                    sent = ask.sent("one", name=ask.name, fake={"status": 422})
-                    calls.append((ask, *(await stack.enter_async_context(told_to_wait(program, sent)))))
-            for ask, reader, begun in calls:
-                answer = Answer(begun + await reader.read(-1))
-                rest = split_comments(answer.content)[1]
-                assert code_of_failure(ask, rest) == "engine_refused", ask.name
-                assert b"the fake engine refuses" in rest, ask.name
-                record = await program.record(answer)
-                assert (record.outcome, record.http_status) == ("upstream_refused", 422), ask.name
+        for ask, answer in await ask_all_while_held(program, {"status": 422}):
+            rest = split_comments(answer.content)[1]
+            assert code_of_failure(ask, rest) == "engine_refused", ask.name
+            assert b"the fake engine refuses" in rest, ask.name
+            record = await program.record(answer)
+            assert (record.outcome, record.http_status) == ("upstream_refused", 422), ask.name
 
 
 @in_loop
