@@ -40,6 +40,7 @@ from penstock.store.queries.packing import numbers_of, unpacked
 from penstock.store.queries.tables import (
     DAY,
     DIMENSIONS,
+    GROUPINGS,
     HOUR,
     MINUTE,
     Grouping,
@@ -137,9 +138,8 @@ class Snapshot:
         self, pieces: Sequence[Piece], grid: Grid, asked: Filter, by: Sequence[str], spreads: bool, speeds: bool
     ) -> dict[tuple[int, Group], Sums]:
         found: dict[tuple[int, Group], Sums] = {}
-        grouping = _grouping_for(asked, by)
         for span_s in COARSE_TO_FINE:
-            of_grouping = and_(_of(rollup_sums, grouping, span_s), _rolled(rollup_sums, asked))
+            of_grouping = and_(_of(rollup_sums, _grouping_for(asked, by, span_s), span_s), _rolled(rollup_sums, asked))
             for some in _in_parts([piece for piece in pieces if piece.span_s == span_s]):
                 inside = and_(of_grouping, _between(rollup_sums.c.start_at, some))
                 if spreads or speeds:
@@ -254,7 +254,9 @@ class Snapshot:
         told = [func.sum(columns[name]) for name in Share._fields]
         pieces = cover(grid.start, grid.end, self._stale(grid), spans)
         for span_s in spans:
-            of_grouping = and_(_of(rollup_curves, _grouping_for(asked, by), span_s), _rolled(rollup_curves, asked))
+            of_grouping = and_(
+                _of(rollup_curves, _grouping_for(asked, by, span_s), span_s), _rolled(rollup_curves, asked)
+            )
             for some in _in_parts([piece for piece in pieces if piece.span_s == span_s]):
                 inside = [of_grouping, _between(columns.at, some)]
                 if span_s == MINUTE and self._dirty[MINUTE]:  # these are read from the records
@@ -273,8 +275,10 @@ class Snapshot:
         if self._dirty[MINUTE]:
             columns = rollup_curves.c
             dirty = select(rollup_dirty.c.start_at).where(rollup_dirty.c.span_s == MINUTE)
-            inside = and_(columns.at >= grid.start, columns.at < grid.end)
-            stale = select(columns.at).where(columns.span_s == MINUTE, columns.received.in_(dirty), inside).distinct()
+            first = max(grid.start, min(self._dirty[MINUTE]))  # nothing is counted before it was received
+            last = min(grid.end, max(self._dirty[MINUTE]) + MINUTE + self._longest_s)
+            inside = and_(_of(rollup_curves, Grouping.ALL, MINUTE), columns.at >= first, columns.at < last)
+            stale = select(columns.at).where(inside, columns.received.in_(dirty)).distinct()
             hours |= {at // HOUR * HOUR for at in self._connection.execute(stale).scalars()}
         return {MINUTE: set(), HOUR: hours, DAY: self._dirty[DAY] | {hour // DAY * DAY for hour in hours}}
 
@@ -288,9 +292,11 @@ class Snapshot:
         return list(read_courses(self._connection, IS_OPEN, *chosen(asked)))
 
 
-def _grouping_for(asked: Filter, by: Sequence[str]) -> Grouping:
+def _grouping_for(asked: Filter, by: Sequence[str], span_s: int) -> Grouping:
+    """That with the fewest rows."""
     needed = {*by, *(name for name in DIMENSIONS if getattr(asked, name) is not None)} - {"outcome"}
-    return _GROUPINGS.get(frozenset(needed), Grouping.ALL)
+    best = _GROUPINGS.get(frozenset(needed), Grouping.ALL)
+    return best if best in GROUPINGS[span_s] else Grouping.ALL
 
 
 def _of(table: Table, grouping: Grouping, span_s: int) -> ColumnElement[bool]:

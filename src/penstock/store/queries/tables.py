@@ -31,6 +31,9 @@ class Grouping(enum.IntEnum):
     WORKLOAD = 3
 
 
+GROUPINGS = {MINUTE: (Grouping.ALL,), HOUR: tuple(Grouping), DAY: tuple(Grouping)}
+"""Which are kept of each span: of a minute, the others would have hardly fewer rows."""
+
 DIMENSIONS = ("model", "key", "workload", "outcome")
 """Of every row. Unknown, or none, is ""."""
 
@@ -71,7 +74,6 @@ rollup_curves = Table(
 )
 """What ended calls did in the span from `at` on. Of minutes, `received` is the minute in which they were received,
 so that one minute's calls can be counted anew; of hours and days it is 0."""
-Index("rollup_curves_received", rollup_curves.c.span_s, rollup_curves.c.received, rollup_curves.c.at)
 
 rollup_dirty = Table(
     "rollup_dirty",

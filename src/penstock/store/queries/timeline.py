@@ -13,7 +13,7 @@ from penstock.store.queries.courses import decode_engines
 from penstock.store.queries.folding import Group, group_of
 from penstock.store.queries.questions import window_of
 from penstock.store.queries.snapshot import CurvesOf, Snapshot
-from penstock.store.queries.tables import DIMENSIONS
+from penstock.store.queries.tables import DIMENSIONS, HOUR
 from penstock.store.queries.told import NO_KEY, NO_MODEL, ratios
 from penstock.store.schema import samples
 
@@ -30,19 +30,20 @@ READINGS_PER_BUCKET = 10
 def timeline(snapshot: Snapshot, asked: Asked) -> Timeline:
     grid = asked.grid
     widths = grid.widths(asked.until)
-    models = _busiest(_curves(snapshot, asked, grid, "model"), TOP_MODELS, NO_MODEL)
-    keys = _busiest(_curves(snapshot, asked, grid, "key"), TOP_KEYS, NO_KEY)
+    by_model, by_key = _curves(snapshot, asked, grid)
+    models = _busiest(by_model, TOP_MODELS, NO_MODEL)
+    keys = _busiest(by_key, TOP_KEYS, NO_KEY)
     told = {name: _model(curves, widths) for name, curves in models.items()}
-    by_key = {name: _key(curves, widths) for name, curves in keys.items()}
+    told_by_key = {name: _key(curves, widths) for name, curves in keys.items()}
     out_models = [name for name, curves in told.items() if any(curves.out_tok_s)]
     return Timeline(
         window=window_of(asked, grid),
         bucket_s=grid.width,
         buckets=grid.starts(),
         models=told,
-        keys=list(by_key),
-        by_key_active={name: curves.active for name, curves in by_key.items()},
-        by_key=by_key,
+        keys=list(told_by_key),
+        by_key_active={name: curves.active for name, curves in told_by_key.items()},
+        by_key=told_by_key,
         out_models=out_models,
         by_model_out_tok_s={name: told[name].out_tok_s for name in out_models},
         totals=_totals(models.values(), grid, widths),
@@ -59,21 +60,43 @@ class Integrals:
         self.offered, self.active = curves.offered.integrals(), curves.active.integrals()
         self.in_tokens, self.out_tokens = curves.in_tokens.integrals(), curves.out_tokens.integrals()
 
+    def empty(self) -> Integrals:
+        """As long, and of nothing."""
+        made = Integrals.__new__(Integrals)
+        for name in self.__slots__:
+            setattr(made, name, [0.0] * len(self.offered))
+        return made
+
     def add(self, other: Integrals) -> None:
         for name in self.__slots__:
             setattr(self, name, [a + b for a, b in zip(getattr(self, name), getattr(other, name), strict=True)])
 
 
-def _curves(snapshot: Snapshot, asked: Asked, grid: Grid, by: str) -> dict[str, Integrals]:
-    """By the values of one dimension, what goes on now included."""
-    found = snapshot.curves(grid, asked.filter, (by,))
+def _curves(snapshot: Snapshot, asked: Asked, grid: Grid) -> tuple[dict[str, Integrals], dict[str, Integrals]]:
+    """By model and by key, what goes on now included. Short windows are read once for both: it is the same rows."""
+    if grid.width < HOUR:
+        found = _with_open(snapshot, asked, grid, ("model", "key"))
+        return _added_up(found, "model"), _added_up(found, "key")
+    by_model, by_key = (_with_open(snapshot, asked, grid, (by,)) for by in ("model", "key"))
+    return _added_up(by_model, "model"), _added_up(by_key, "key")
+
+
+def _with_open(snapshot: Snapshot, asked: Asked, grid: Grid, by: Sequence[str]) -> dict[Group, Integrals]:
+    found = snapshot.curves(grid, asked.filter, by)
     for course in snapshot.open_calls(asked.filter):
-        value = getattr(group_of(course), by)
-        group = Group(*(value if name == by else "" for name in DIMENSIONS))
-        if group not in found:
-            found[group] = CurvesOf(grid)
-        found[group].add(course, snapshot.now)
-    return {getattr(group, by): Integrals(curves) for group, curves in found.items()}
+        group = group_of(course)
+        told = Group(*(getattr(group, name) if name in by else "" for name in DIMENSIONS))
+        if told not in found:
+            found[told] = CurvesOf(grid)
+        found[told].add(course, snapshot.now)
+    return {group: Integrals(curves) for group, curves in found.items()}
+
+
+def _added_up(found: Mapping[Group, Integrals], by: str) -> dict[str, Integrals]:
+    told: dict[str, Integrals] = {}
+    for group, curves in found.items():
+        told.setdefault(getattr(group, by), curves.empty()).add(curves)
+    return told
 
 
 def _busiest(found: Mapping[str, Integrals], count: int, nobody: str) -> dict[str, Integrals]:
