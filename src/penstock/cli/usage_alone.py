@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import Any
 
 from penstock.cli.usual import FAILED, USAGE
@@ -55,7 +56,8 @@ def _run(app: Any, address: Address, where: Where) -> int:
     config = uvicorn.Config(app, ws="none", lifespan="off", access_log=False, log_level="warning", server_header=False)
     port = sockets[0].getsockname()[1]
     print(f"Answering questions about {where.address} on http://{address.host}:{port}/usage/now", flush=True)
-    uvicorn.Server(config).run(sockets=sockets)
+    with suppress(KeyboardInterrupt):  # Ctrl-C, which it tells on once it has ended
+        uvicorn.Server(config).run(sockets=sockets)
     return 0
 
 

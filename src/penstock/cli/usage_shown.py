@@ -46,10 +46,10 @@ def _show_usage(name: str, rows: Sequence[dict[str, Any]]) -> None:
         name.upper(), "REQUESTS", "RETRIES", "COMPLETED", "ABANDONED", "FAILED", "REFUSED", "NOW", "PROMPT", "CACHED",
         "GENERATED", "SERVICE", "WAIT P50", "WAIT P95", "TTFT P50",
     )  # fmt: skip
-    tables.show_table(head, (_usage_row(name, row) for row in rows))
+    tables.show_table(head, (usage_row(name, row) for row in rows))
 
 
-def _usage_row(name: str, row: dict[str, Any]) -> list[str]:
+def usage_row(name: str, row: dict[str, Any]) -> list[str]:
     latency = row["latency_ms"]
     return [
         row[name],
