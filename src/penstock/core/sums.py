@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, fields
 
 from penstock.core import histogram, throughput
@@ -108,11 +108,13 @@ class Sums:
         if speed is not None and on_devices < throughput.SOLO_BELOW:
             histogram.count(self.spreads.setdefault(Spread.SOLO_DECODE_TOK_S, {}), speed)
 
-    def merge(self, other: Sums) -> None:
+    def merge(self, other: Sums, spreads: Collection[int] = tuple(Spread)) -> None:
+        """`spreads`: only these histograms are needed."""
         for name in NUMBERS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for spread, bins in other.spreads.items():
-            histogram.merge(self.spreads.setdefault(spread, {}), bins)
+            if spread in spreads:
+                histogram.merge(self.spreads.setdefault(spread, {}), bins)
         for concurrency, cell in other.cells.items():
             self.cells.setdefault(concurrency, Cell()).merge(cell)
 

@@ -16,8 +16,8 @@ from penstock.store.base import Checkpoint, Store
 from penstock.store.journal import Journal
 from penstock.store.postgres import PostgresStore
 from penstock.store.queries.courses import Devices, Filter
+from penstock.store.queries.curve_reading import CurvesOf
 from penstock.store.queries.folding import Group, Speeds, group_of
-from penstock.store.queries.snapshot import CurvesOf
 from penstock.store.queries.tables import DIMENSIONS
 from penstock.store.segments import read_segment, segments_in
 from penstock.store.sqlite import SqliteStore

@@ -13,9 +13,11 @@ from sqlalchemy import func, select
 
 from penstock.core.course import Course
 from penstock.core.curves import grid_over
+from penstock.core.sums import Spread
 from penstock.store.base import Kind
 from penstock.store.postgres import PostgresStore
 from penstock.store.queries.courses import EVERYTHING, Filter
+from penstock.store.queries.curve_reading import read_curves
 from penstock.store.queries.roller import Roller
 from penstock.store.queries.snapshot import Snapshot
 from penstock.store.queries.tables import DAY, HOUR, MINUTE, rollup_dirty, rollup_sums
@@ -74,12 +76,12 @@ def compare(store: AnyStore, history: Sequence[Course], since: float, until: flo
         snapshot = Snapshot(connection, NOW)
         for asked in FILTERS:
             for by in DIMENSIONS:
-                found = snapshot.sums(since, until, asked, by, speeds=True)
+                found = snapshot.sums(since, until, asked, by, spreads=tuple(Spread), speeds=True)
                 assert_same_sums(found, sums_of_all(history, since, until, asked, by), with_speeds=not is_behind)
                 for width in (15, 60, 300, HOUR, DAY):
                     grid = grid_over(since, until, width)
                     if grid.count < 2000:
-                        found_curves = snapshot.curves(grid, asked, by)
+                        found_curves = read_curves(snapshot, grid, asked, by)
                         assert_same_curves(found_curves, curves_of_all(history, grid, asked, by, NOW))
 
 

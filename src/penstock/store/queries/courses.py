@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, literal_column, select
 
 from penstock.core.course import Course
 from penstock.core.host_sample import EngineSample
@@ -83,10 +83,22 @@ def ends_behind(start: float) -> ColumnElement[bool]:
     return _c.received_at + func.coalesce(_c.done_s, LAST_S) >= start
 
 
-def overlapping(start: float, end: float, longest_s: float) -> ColumnElement[bool]:
-    """Ended calls that were there at some time between start and end; no call took longer than longest_s."""
-    few = and_(_c.done_s > LONG_S, received(start - max(longest_s, LONG_S), start - LONG_S))
-    return and_(HAS_ENDED, ends_behind(start), or_(received(start - LONG_S, end), few))
+_IS_LONG: ColumnElement[bool] = literal_column(
+    f"done_s > {LONG_S}"
+)  # in so many words: only then its own index is used
+
+
+def read_overlapping(
+    connection: Connection, start: float, end: float, longest_s: float, *conditions: ColumnElement[bool]
+) -> Iterator[Course]:
+    """Ended calls that were there at some time between start and end; no call took longer than longest_s.
+
+    Two questions, each with an index of its own; as one, it would be answered by looking at everything.
+    """
+    there = (HAS_ENDED, ends_behind(start), *conditions)
+    yield from read_courses(connection, received(start - LONG_S, end), *there)
+    if longest_s > LONG_S:
+        yield from read_courses(connection, _IS_LONG, received(start - longest_s, start - LONG_S), *there)
 
 
 class Devices:

@@ -10,7 +10,7 @@ from penstock.core.course import Course, Interval, active, offered
 from penstock.core.curves import pieces
 from penstock.core.record import Outcome
 from penstock.core.sums import Sums
-from penstock.store.queries.courses import Devices
+from penstock.store.queries.courses import Devices, Filter
 from penstock.store.queries.tables import Grouping
 
 
@@ -37,6 +37,12 @@ class Share(NamedTuple):
 
 def group_of(course: Course) -> Group:
     return Group(course.model or "", course.key or "", course.workload or "", course.outcome or "")
+
+
+def is_chosen(course: Course, asked: Filter) -> bool:
+    """What the conditions of a filter ask of a row, asked of a call."""
+    group = group_of(course)
+    return all(getattr(asked, name) in (None, getattr(group, name)) for name in Group._fields)
 
 
 def narrowed(group: Group, grouping: Grouping) -> Group:

@@ -136,7 +136,7 @@ def _waiting(course: Course, at: float) -> WaitingNow:
 
 
 def _lately(snapshot: Snapshot) -> list[KeyLately]:
-    found = snapshot.sums(snapshot.now - LATELY_S, snapshot.now, EVERYTHING, ("key",), spreads=False)
+    found = snapshot.sums(snapshot.now - LATELY_S, snapshot.now, EVERYTHING, ("key",))
     ranked = sorted(found.items(), key=lambda each: (-each[1].requests, each[0].key))
     return [
         KeyLately(
@@ -169,7 +169,7 @@ def _stall(host: HostSummary | None, in_flight: int) -> str | None:
 def health(snapshot: Snapshot, live: Live | None) -> Health:
     """Whether all is well. That a machine is fully used, and calls wait, is well."""
     told = now(snapshot, live)
-    ended = snapshot.sums(snapshot.now - LATELY_S, snapshot.now, EVERYTHING, ("outcome",), spreads=False)
+    ended = snapshot.sums(snapshot.now - LATELY_S, snapshot.now, EVERYTHING, ("outcome",))
     reasons = [*([told.stall] if told.stall else []), *_unproductive(told, ended), *_failing(ended)]
     verdict = STALLED if told.stall else DEGRADED if reasons else OK
     return Health(

@@ -26,6 +26,7 @@ from penstock.store.queries.asking import Asked
 from penstock.store.queries.folding import Group, group_of
 from penstock.store.queries.snapshot import Snapshot
 from penstock.store.queries.told import (
+    LATENCIES,
     NO_KEY,
     NO_MODEL,
     NO_WORKLOAD,
@@ -38,6 +39,8 @@ from penstock.store.queries.told import (
     usage,
 )
 
+ALL = tuple(Spread)
+
 NOTES = [
     "Percentiles are over every outcome, at most 2 % beside the true ones; `waited` counts those that gave up too.",
     "Concurrency is measured: how many calls of the model ran beside one, on average over its own time.",
@@ -48,7 +51,7 @@ NOTES = [
 
 def models(snapshot: Snapshot, asked: Asked) -> Models:
     """The models by requests."""
-    found = snapshot.sums(asked.since, asked.until, asked.filter, ("model", "outcome"), speeds=True)
+    found = snapshot.sums(asked.since, asked.until, asked.filter, ("model", "outcome"), spreads=ALL, speeds=True)
     rows = []
     for name, by_outcome, open_calls in _told(snapshot, asked, found, "model"):
         whole = together(by_outcome)
@@ -63,7 +66,7 @@ def models(snapshot: Snapshot, asked: Asked) -> Models:
                 throughput_by_concurrency=throughput(whole.cells),
                 decode_solo_tok_s=solo,
                 decode_solo_samples=solo_samples,
-                out_tok_p50=median(whole, Spread.COMPLETION_TOKENS),
+                out_tok_p50=median(by_outcome.get(Outcome.COMPLETED, Sums()), Spread.COMPLETION_TOKENS),
             )
         )
     rows.sort(key=lambda row: (-row.requests, row.model))
@@ -72,9 +75,9 @@ def models(snapshot: Snapshot, asked: Asked) -> Models:
 
 def consumers(snapshot: Snapshot, asked: Asked) -> Consumers:
     """The keys by seconds of service."""
-    found = snapshot.sums(asked.since, asked.until, asked.filter, ("key", "outcome"))
+    found = snapshot.sums(asked.since, asked.until, asked.filter, ("key", "outcome"), spreads=LATENCIES)
     by_model: dict[str, dict[str, int]] = {}
-    for group, sums in snapshot.sums(asked.since, asked.until, asked.filter, ("key", "model"), spreads=False).items():
+    for group, sums in snapshot.sums(asked.since, asked.until, asked.filter, ("key", "model")).items():
         by_model.setdefault(group.key, {})[group.model or NO_MODEL] = sums.requests
     rows = []
     for name, by_outcome, open_calls in _told(snapshot, asked, found, "key"):
@@ -101,7 +104,7 @@ def consumers(snapshot: Snapshot, asked: Asked) -> Consumers:
 
 def workloads(snapshot: Snapshot, asked: Asked) -> Workloads:
     """The workloads by requests."""
-    found = snapshot.sums(asked.since, asked.until, asked.filter, ("workload", "outcome"))
+    found = snapshot.sums(asked.since, asked.until, asked.filter, ("workload", "outcome"), spreads=LATENCIES)
     rows = []
     for name, by_outcome, open_calls in _told(snapshot, asked, found, "workload"):
         whole = together(by_outcome)

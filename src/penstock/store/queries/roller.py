@@ -23,9 +23,9 @@ from penstock.core.course import Course, active
 from penstock.store.queries.courses import (
     HAS_ENDED,
     Devices,
-    overlapping,
     read_courses,
     read_devices,
+    read_overlapping,
     received,
 )
 from penstock.store.queries.dirty import clean, is_ours, mark, mark_all, note_longest, state
@@ -189,4 +189,4 @@ def _beside(connection: Connection, courses: Sequence[Course], longest_s: float)
     if not slots:
         return []
     first, last = min(start for start, _ in slots), max(end for _, end in slots)
-    return list(read_courses(connection, overlapping(first, last, longest_s)))
+    return list(read_overlapping(connection, first, last, longest_s))

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     Connection,
     Select,
     Table,
     and_,
-    false,
     func,
-    literal_column,
-    or_,
     select,
 )
 
-from penstock.core.course import Course, active, offered
-from penstock.core.curves import Curve, Grid
-from penstock.core.sums import NUMBERS, Sums
+from penstock.core.course import Course, active
+from penstock.core.curves import Grid
+from penstock.core.sums import NUMBERS, Spread, Sums
 from penstock.store.queries.courses import (
     HAS_ENDED,
     IS_OPEN,
@@ -29,13 +25,13 @@ from penstock.store.queries.courses import (
     Filter,
     chosen,
     ends_behind,
-    overlapping,
     read_courses,
     read_devices,
+    read_overlapping,
     received,
 )
 from penstock.store.queries.coverage import RECORDS, Piece, cover
-from penstock.store.queries.folding import Group, Share, Speeds, fold_sums, group_of
+from penstock.store.queries.folding import Group, Speeds, fold_sums, is_chosen
 from penstock.store.queries.packing import numbers_of, unpacked
 from penstock.store.queries.tables import (
     DAY,
@@ -44,12 +40,11 @@ from penstock.store.queries.tables import (
     HOUR,
     MINUTE,
     Grouping,
-    rollup_curves,
     rollup_dirty,
     rollup_state,
     rollup_sums,
 )
-from penstock.store.queries.triggers import has_rollups
+from penstock.store.queries.triggers import LONG_S, has_rollups
 from penstock.store.schema import calls
 
 COARSE_TO_FINE = (DAY, HOUR, MINUTE)
@@ -64,47 +59,26 @@ _GROUPINGS = {
 }
 
 
-class CurvesOf:
-    """The curves of a group, and the tokens that flowed."""
-
-    __slots__ = ("active", "in_tokens", "offered", "out_tokens")
-
-    def __init__(self, grid: Grid) -> None:
-        self.offered, self.active, self.in_tokens, self.out_tokens = (Curve(grid) for _ in Share._fields)
-
-    def add(self, course: Course, now: float) -> None:
-        if (wanted := offered(course, now)) is not None:
-            self.offered.add(*wanted)
-        if (held := active(course, now)) is not None:
-            self.active.add(*held)
-            if not course.is_open:  # how many tokens there will be, nobody knows
-                self.in_tokens.flow(*held, course.prompt_tokens or 0)
-                self.out_tokens.flow(*held, course.completion_tokens or 0)
-
-    def put(self, index: int, share: Sequence[float]) -> None:
-        for curve, integral in zip((self.offered, self.active, self.in_tokens, self.out_tokens), share, strict=True):
-            curve.put(index, integral)
-
-
 class Snapshot:
     """Valid while its connection's transaction lasts. `now` is when open calls are looked at."""
 
     def __init__(self, connection: Connection, now: float) -> None:
         self.now = now
-        self._connection = connection
-        self._has_rollups = has_rollups(connection)
-        self._dirty: dict[int, set[int]] = {span_s: set() for span_s in COARSE_TO_FINE}
-        self._longest_s = 0.0
-        if self._has_rollups:
+        self.connection = connection
+        self.has_rollups = has_rollups(connection)
+        self.dirty: dict[int, set[int]] = {span_s: set() for span_s in COARSE_TO_FINE}
+        self.longest_s = 0.0
+        self._open: list[Course] | None = None
+        if self.has_rollups:
             for span_s, start in connection.execute(select(rollup_dirty.c.span_s, rollup_dirty.c.start_at).distinct()):
-                self._dirty[span_s].add(start)
+                self.dirty[span_s].add(start)
             longest = select(rollup_state.c.value).where(rollup_state.c.name == "longest_s")
-            self._longest_s = connection.execute(longest).scalar_one_or_none() or 0.0
+            self.longest_s = connection.execute(longest).scalar_one_or_none() or 0.0
 
     @property
     def minutes_behind(self) -> int:
         """Minutes of records that are not rolled up."""
-        return len(self._dirty[MINUTE])
+        return len(self.dirty[MINUTE])
 
     # What calls came to.
 
@@ -115,15 +89,16 @@ class Snapshot:
         asked: Filter,
         by: Sequence[str],
         *,
-        spreads: bool = True,
+        spreads: Collection[Spread] = (),
         speeds: bool = False,
     ) -> dict[Group, Sums]:
         """Of the ended calls that were received in a window, told apart by some of the dimensions; "" for the others.
 
-        spreads: histograms too. speeds: also how fast calls were beside others.
+        spreads: which histograms too. speeds: also how fast calls were beside others.
         """
         whole = Grid(0, MAX_AT, 1)
-        found = self._sums(self._cover_sums(since, until, COARSE_TO_FINE), whole, asked, by, spreads, speeds)
+        pieces = self._cover_sums(since, until, COARSE_TO_FINE)
+        found = self._sums(pieces, whole, asked, by, spreads=spreads, speeds=speeds)
         return {group: sums for (_, group), sums in found.items()}
 
     def sums_by_bucket(
@@ -132,41 +107,54 @@ class Snapshot:
         """The same for each bucket of a grid, by its index; with spreads and speeds."""
         spans = [span_s for span_s in COARSE_TO_FINE if grid.width % span_s == 0]
         pieces = self._cover_sums(grid.start, min(until, grid.end), spans)
-        return self._sums(pieces, grid, asked, by, spreads=True, speeds=True)
+        return self._sums(pieces, grid, asked, by, spreads=tuple(Spread), speeds=True)
 
     def _sums(
-        self, pieces: Sequence[Piece], grid: Grid, asked: Filter, by: Sequence[str], spreads: bool, speeds: bool
+        self,
+        pieces: Sequence[Piece],
+        grid: Grid,
+        asked: Filter,
+        by: Sequence[str],
+        *,
+        spreads: Collection[Spread],
+        speeds: bool,
     ) -> dict[tuple[int, Group], Sums]:
+        """Each piece is a question of its own: of several ranges at once SQLite's planner would make a full scan."""
         found: dict[tuple[int, Group], Sums] = {}
-        for span_s in COARSE_TO_FINE:
-            of_grouping = and_(_of(rollup_sums, _grouping_for(asked, by, span_s), span_s), _rolled(rollup_sums, asked))
-            for some in _in_parts([piece for piece in pieces if piece.span_s == span_s]):
-                inside = and_(of_grouping, _between(rollup_sums.c.start_at, some))
-                if spreads or speeds:
-                    self._add_rolled(found, grid, inside, by)
-                else:
-                    self._add_rolled_numbers(found, inside, by)
-        for some in _in_parts([piece for piece in pieces if piece.span_s == RECORDS]):
-            self._add_records(found, grid, some, asked, by, speeds=speeds)
+        for piece in pieces:
+            if piece.span_s == RECORDS:
+                self._add_records(found, grid, piece, asked, by, speeds=speeds)
+                continue
+            inside = rolled(rollup_sums, grouping_for(asked, by, piece.span_s), piece.span_s, asked)
+            inside = and_(inside, between(rollup_sums.c.start_at, piece))
+            if spreads or speeds:
+                self._add_rolled(found, grid, inside, by, spreads)
+            else:
+                self._add_rolled_numbers(found, inside, by)
         return found
 
     def _cover_sums(self, since: float, until: float, spans: Sequence[int]) -> list[Piece]:
-        if not self._has_rollups:
+        if not self.has_rollups:
             return cover(since, until, {}, ())
-        hours = self._dirty[HOUR] | {minute // HOUR * HOUR for minute in self._dirty[MINUTE]}
-        days = self._dirty[DAY] | {hour // DAY * DAY for hour in hours}
-        return cover(since, until, {MINUTE: self._dirty[MINUTE], HOUR: hours, DAY: days}, spans)
+        hours = self.dirty[HOUR] | {minute // HOUR * HOUR for minute in self.dirty[MINUTE]}
+        days = self.dirty[DAY] | {hour // DAY * DAY for hour in hours}
+        return cover(since, until, {MINUTE: self.dirty[MINUTE], HOUR: hours, DAY: days}, spans)
 
     def _add_rolled(
-        self, found: dict[tuple[int, Group], Sums], grid: Grid, inside: ColumnElement[bool], by: Sequence[str]
+        self,
+        found: dict[tuple[int, Group], Sums],
+        grid: Grid,
+        inside: ColumnElement[bool],
+        by: Sequence[str],
+        spreads: Collection[Spread],
     ) -> None:
         columns = rollup_sums.c
         asked = select(
             columns.start_at, *(columns[name] for name in (*by, *NUMBERS)), columns.spreads, columns.cells
         ).where(inside)
-        for row in self._connection.execute(asked):
+        for row in self.connection.execute(asked):
             index = (row[0] - grid.start) // grid.width
-            _sums_of(found, index, by, row[1:]).merge(unpacked(row[1 + len(by) :]))
+            _sums_of(found, index, by, row[1:]).merge(unpacked(row[1 + len(by) :]), spreads)
 
     def _add_rolled_numbers(
         self, found: dict[tuple[int, Group], Sums], inside: ColumnElement[bool], by: Sequence[str]
@@ -175,21 +163,21 @@ class Snapshot:
         columns = rollup_sums.c
         group = [columns[name] for name in by]
         asked = select(*group, *(func.sum(columns[name]) for name in NUMBERS)).where(inside).group_by(*group)
-        for row in self._connection.execute(asked):
+        for row in self.connection.execute(asked):
             _sums_of(found, 0, by, row).merge(numbers_of(row[len(by) :]))
 
     def _add_records(
         self,
         found: dict[tuple[int, Group], Sums],
         grid: Grid,
-        ranges: Sequence[Piece],
+        piece: Piece,
         asked: Filter,
         by: Sequence[str],
         *,
         speeds: bool,
     ) -> None:
-        inside = or_(*(received(piece.start, piece.end) for piece in ranges))
-        courses = list(read_courses(self._connection, HAS_ENDED, inside, *chosen(asked)))
+        inside = received(piece.start, piece.end)
+        courses = list(read_courses(self.connection, HAS_ENDED, inside, *chosen(asked)))
         measured = self._speeds(courses) if speeds else None
         by_bucket: dict[int, list[Course]] = {}
         for course in courses:
@@ -203,117 +191,61 @@ class Snapshot:
         if not slots:
             return Speeds((), Devices(()))
         first, last = min(start for start, _ in slots), max(end for _, end in slots)
-        return Speeds(self._ended_between(first, last, Filter()), read_devices(self._connection))
+        return Speeds(self.ended_between(first, last, Filter()), read_devices(self.connection))
 
-    def _ended_between(self, start: float, end: float, asked: Filter) -> Iterable[Course]:
-        """Ended calls that were there at some time then."""
-        if self._has_rollups:
-            lasting = or_(
-                overlapping(start, end, self._longest_s),
-                and_(self._is_dirty(end), ends_behind(start), HAS_ENDED),
-            )
-        else:
-            lasting = and_(HAS_ENDED, calls.c.received_at < end, ends_behind(start))
-        return read_courses(self._connection, lasting, *chosen(asked))
+    def ended_between(self, start: float, end: float, asked: Filter) -> Iterator[Course]:
+        """Ended calls that were there at some time then; each once."""
+        if not self.has_rollups:
+            lasting = (HAS_ENDED, calls.c.received_at < end, ends_behind(start))
+            yield from read_courses(self.connection, *lasting, *chosen(asked))
+            return
+        earliest = start - max(self.longest_s, LONG_S)
+        yield from read_overlapping(self.connection, start, end, self.longest_s, *chosen(asked))
+        # How long the longest call took is known of what is rolled up.
+        for course in self.of_dirty_minutes(start, end, asked):
+            is_long = (course.done_s or 0.0) > LONG_S
+            if course.received_at < (earliest if is_long else start - LONG_S):
+                yield course
 
-    def _is_dirty(self, until: float) -> ColumnElement[bool]:
-        """Received in a minute that is not rolled up, before `until`: the longest call of those is not known."""
-        dirty = sorted(minute for minute in self._dirty[MINUTE] if minute < until)
-        ranges = _joined(dirty, MINUTE)
-        if len(ranges) > RANGES_AT_ONCE:  # far behind: what lies between them is found too, and is no error
+    def of_dirty_minutes(self, start: float, end: float, asked: Filter) -> Iterator[Course]:
+        """Ended calls of minutes that are not rolled up which were there at some time then."""
+        dirty = self.dirty[MINUTE]
+        ranges = _joined(sorted(minute for minute in dirty if minute < end), MINUTE)
+        if len(ranges) > RANGES_AT_ONCE:  # far behind: what lies between them is read too, and left out
             ranges = [Piece(RECORDS, ranges[0].start, ranges[-1].end)]
-        return or_(false(), *(received(piece.start, min(piece.end, until)) for piece in ranges))
-
-    # What calls did.
-
-    def curves(self, grid: Grid, asked: Filter, by: Sequence[str]) -> dict[Group, CurvesOf]:
-        """Of the ended calls that were there at some time of a grid, whenever they were received."""
-        found: dict[Group, CurvesOf] = {}
-        spans = [span_s for span_s in COARSE_TO_FINE if self._has_rollups and grid.width % span_s == 0]
-        if not spans:
-            courses = self._ended_between(grid.start, grid.end, asked)
-        else:
-            self._add_rolled_curves(found, grid, asked, by, spans)
-            courses = self._of_dirty_minutes(grid, asked)
-        for course in courses:
-            _curves_of(found, grid, by, group_of(course)).add(course, self.now)
-        return found
-
-    def _of_dirty_minutes(self, grid: Grid, asked: Filter) -> Iterable[Course]:
-        inside = and_(self._is_dirty(grid.end), ends_behind(grid.start), HAS_ENDED)
-        dirty = self._dirty[MINUTE]
-        courses = read_courses(self._connection, inside, *chosen(asked))
-        return (course for course in courses if int(course.received_at // MINUTE) * MINUTE in dirty)
-
-    def _add_rolled_curves(
-        self, found: dict[Group, CurvesOf], grid: Grid, asked: Filter, by: Sequence[str], spans: Sequence[int]
-    ) -> None:
-        columns = rollup_curves.c
-        group = [columns[name] for name in by]
-        bucket = literal_column(f"({columns.at.name} - {grid.start}) / {grid.width}", BigInteger)
-        told = [func.sum(columns[name]) for name in Share._fields]
-        pieces = cover(grid.start, grid.end, self._stale(grid), spans)
-        for span_s in spans:
-            of_grouping = and_(
-                _of(rollup_curves, _grouping_for(asked, by, span_s), span_s), _rolled(rollup_curves, asked)
-            )
-            for some in _in_parts([piece for piece in pieces if piece.span_s == span_s]):
-                inside = [of_grouping, _between(columns.at, some)]
-                if span_s == MINUTE and self._dirty[MINUTE]:  # these are read from the records
-                    dirty = select(rollup_dirty.c.start_at).where(rollup_dirty.c.span_s == MINUTE)
-                    inside.append(columns.received.not_in(dirty))
-                for row in self._connection.execute(
-                    select(bucket, *group, *told).where(*inside).group_by(bucket, *group)
-                ):
-                    values = dict(zip(by, row[1:], strict=False))
-                    where = Group(*(values.get(name, "") for name in DIMENSIONS))
-                    _curves_of(found, grid, by, where).put(row[0], row[1 + len(by) :])
-
-    def _stale(self, grid: Grid) -> dict[int, set[int]]:
-        """Hours and days into which calls of minutes that are dirty now were counted as they were before."""
-        hours = set(self._dirty[HOUR])
-        if self._dirty[MINUTE]:
-            columns = rollup_curves.c
-            dirty = select(rollup_dirty.c.start_at).where(rollup_dirty.c.span_s == MINUTE)
-            first = max(grid.start, min(self._dirty[MINUTE]))  # nothing is counted before it was received
-            last = min(grid.end, max(self._dirty[MINUTE]) + MINUTE + self._longest_s)
-            inside = and_(_of(rollup_curves, Grouping.ALL, MINUTE), columns.at >= first, columns.at < last)
-            stale = select(columns.at).where(inside, columns.received.in_(dirty)).distinct()
-            hours |= {at // HOUR * HOUR for at in self._connection.execute(stale).scalars()}
-        return {MINUTE: set(), HOUR: hours, DAY: self._dirty[DAY] | {hour // DAY * DAY for hour in hours}}
+        for piece in ranges:
+            inside = (HAS_ENDED, received(piece.start, min(piece.end, end)), ends_behind(start))
+            for course in read_courses(self.connection, *inside, *chosen(asked)):
+                if int(course.received_at // MINUTE) * MINUTE in dirty:
+                    yield course
 
     # What goes on, and what else there is.
 
     def rows(self, asked: Select[Any]) -> Iterable[Sequence[Any]]:
-        return self._connection.execute(asked)
+        return self.connection.execute(asked)
 
     def open_calls(self, asked: Filter) -> list[Course]:
-        """Those that run or wait now."""
-        return list(read_courses(self._connection, IS_OPEN, *chosen(asked)))
+        """Those that run or wait now: few, so they are all read once, and chosen here."""
+        if self._open is None:
+            self._open = list(read_courses(self.connection, IS_OPEN))
+        return [course for course in self._open if is_chosen(course, asked)]
 
 
-def _grouping_for(asked: Filter, by: Sequence[str], span_s: int) -> Grouping:
+def grouping_for(asked: Filter, by: Sequence[str], span_s: int) -> Grouping:
     """That with the fewest rows."""
     needed = {*by, *(name for name in DIMENSIONS if getattr(asked, name) is not None)} - {"outcome"}
     best = _GROUPINGS.get(frozenset(needed), Grouping.ALL)
     return best if best in GROUPINGS[span_s] else Grouping.ALL
 
 
-def _of(table: Table, grouping: Grouping, span_s: int) -> ColumnElement[bool]:
-    return and_(table.c.grouping_id == grouping.value, table.c.span_s == span_s)
-
-
-def _rolled(table: Table, asked: Filter) -> ColumnElement[bool]:
+def rolled(table: Table, grouping: Grouping, span_s: int, asked: Filter) -> ColumnElement[bool]:
     wanted = {name: getattr(asked, name) for name in DIMENSIONS}
-    return and_(True, *(table.c[name] == value for name, value in wanted.items() if value is not None))
+    chosen_by = (table.c[name] == value for name, value in wanted.items() if value is not None)
+    return and_(table.c.grouping_id == grouping.value, table.c.span_s == span_s, *chosen_by)
 
 
-def _between(column: ColumnElement[int], ranges: Sequence[Piece]) -> ColumnElement[bool]:
-    return or_(*(and_(column >= int(piece.start), column < int(piece.end)) for piece in ranges))
-
-
-def _in_parts(ranges: Sequence[Piece]) -> Iterable[Sequence[Piece]]:
-    return (ranges[at : at + RANGES_AT_ONCE] for at in range(0, len(ranges), RANGES_AT_ONCE))
+def between(column: ColumnElement[int], piece: Piece) -> ColumnElement[bool]:
+    return and_(column >= int(piece.start), column < int(piece.end))
 
 
 def _joined(starts: Sequence[int], span_s: int) -> list[Piece]:
@@ -330,11 +262,3 @@ def _joined(starts: Sequence[int], span_s: int) -> list[Piece]:
 def _sums_of(found: dict[tuple[int, Group], Sums], index: int, by: Sequence[str], values: Sequence[object]) -> Sums:
     named = dict(zip(by, values, strict=False))
     return found.setdefault((index, Group(*(str(named.get(name, "")) for name in DIMENSIONS))), Sums())
-
-
-def _curves_of(found: dict[Group, CurvesOf], grid: Grid, by: Sequence[str], group: Group) -> CurvesOf:
-    told = Group(*(getattr(group, name) if name in by else "" for name in DIMENSIONS))
-    curves = found.get(told)
-    if curves is None:
-        curves = found[told] = CurvesOf(grid)
-    return curves

@@ -10,9 +10,10 @@ from penstock.core.curves import Grid
 from penstock.store.queries.answers import HostCurves, KeyCurves, ModelCurves, Timeline, TotalCurves
 from penstock.store.queries.asking import Asked
 from penstock.store.queries.courses import decode_engines
+from penstock.store.queries.curve_reading import CurvesOf, read_curves
 from penstock.store.queries.folding import Group, group_of
 from penstock.store.queries.questions import window_of
-from penstock.store.queries.snapshot import CurvesOf, Snapshot
+from penstock.store.queries.snapshot import Snapshot
 from penstock.store.queries.tables import DIMENSIONS, HOUR
 from penstock.store.queries.told import NO_KEY, NO_MODEL, ratios
 from penstock.store.schema import samples
@@ -82,7 +83,7 @@ def _curves(snapshot: Snapshot, asked: Asked, grid: Grid) -> tuple[dict[str, Int
 
 
 def _with_open(snapshot: Snapshot, asked: Asked, grid: Grid, by: Sequence[str]) -> dict[Group, Integrals]:
-    found = snapshot.curves(grid, asked.filter, by)
+    found = read_curves(snapshot, grid, asked.filter, by)
     for course in snapshot.open_calls(asked.filter):
         group = group_of(course)
         told = Group(*(getattr(group, name) if name in by else "" for name in DIMENSIONS))

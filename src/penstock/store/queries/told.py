@@ -25,6 +25,9 @@ _SPREADS = {
     "service": Spread.SERVICE, "total": Spread.TOTAL,
 }  # fmt: skip
 
+LATENCIES = tuple(_SPREADS.values())
+"""What `latency` is told from."""
+
 _ERRORS = (Outcome.UPSTREAM_ERROR, Outcome.UPSTREAM_REFUSED, Outcome.DEADLINE, Outcome.INTERRUPTED)
 
 

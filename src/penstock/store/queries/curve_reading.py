@@ -1,0 +1,92 @@
+"""The curves of a window: from rollups where those say what the records say, from records elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import BigInteger, func, literal_column, select
+
+from penstock.core.course import Course, active, offered
+from penstock.core.curves import Curve, Grid
+from penstock.store.queries.courses import Filter
+from penstock.store.queries.coverage import cover
+from penstock.store.queries.folding import Group, Share, group_of
+from penstock.store.queries.snapshot import COARSE_TO_FINE, Snapshot, between, grouping_for, rolled
+from penstock.store.queries.tables import DAY, DIMENSIONS, HOUR, MINUTE, Grouping, rollup_curves, rollup_dirty
+
+
+class CurvesOf:
+    """The curves of a group, and the tokens that flowed."""
+
+    __slots__ = ("active", "in_tokens", "offered", "out_tokens")
+
+    def __init__(self, grid: Grid) -> None:
+        self.offered, self.active, self.in_tokens, self.out_tokens = (Curve(grid) for _ in Share._fields)
+
+    def add(self, course: Course, now: float) -> None:
+        if (wanted := offered(course, now)) is not None:
+            self.offered.add(*wanted)
+        if (held := active(course, now)) is not None:
+            self.active.add(*held)
+            if not course.is_open:  # how many tokens there will be, nobody knows
+                self.in_tokens.flow(*held, course.prompt_tokens or 0)
+                self.out_tokens.flow(*held, course.completion_tokens or 0)
+
+    def put(self, index: int, share: Sequence[float]) -> None:
+        for curve, integral in zip((self.offered, self.active, self.in_tokens, self.out_tokens), share, strict=True):
+            curve.put(index, integral)
+
+
+def read_curves(snapshot: Snapshot, grid: Grid, asked: Filter, by: Sequence[str]) -> dict[Group, CurvesOf]:
+    """Of the ended calls that were there at some time of a grid, whenever they were received."""
+    found: dict[Group, CurvesOf] = {}
+    spans = [span_s for span_s in COARSE_TO_FINE if snapshot.has_rollups and grid.width % span_s == 0]
+    if spans:
+        _add_rolled(snapshot, found, grid, asked, by, spans)
+        courses = snapshot.of_dirty_minutes(grid.start, grid.end, asked)
+    else:
+        courses = snapshot.ended_between(grid.start, grid.end, asked)
+    for course in courses:
+        _curves_of(found, grid, by, group_of(course)).add(course, snapshot.now)
+    return found
+
+
+def _add_rolled(
+    snapshot: Snapshot, found: dict[Group, CurvesOf], grid: Grid, asked: Filter, by: Sequence[str], spans: Sequence[int]
+) -> None:
+    columns = rollup_curves.c
+    group = [columns[name] for name in by]
+    bucket = literal_column(f"({columns.at.name} - {grid.start}) / {grid.width}", BigInteger)
+    told = [func.sum(columns[name]) for name in Share._fields]
+    dirty = select(rollup_dirty.c.start_at).where(rollup_dirty.c.span_s == MINUTE)
+    for piece in cover(grid.start, grid.end, _stale(snapshot, grid), spans):
+        inside = rolled(rollup_curves, grouping_for(asked, by, piece.span_s), piece.span_s, asked)
+        query = select(bucket, *group, *told).where(inside, between(columns.at, piece)).group_by(bucket, *group)
+        if piece.span_s == MINUTE and snapshot.dirty[MINUTE]:  # these are read from the records
+            query = query.where(columns.received.not_in(dirty))
+        for row in snapshot.rows(query):
+            values = dict(zip(by, row[1:], strict=False))
+            where = Group(*(values.get(name, "") for name in DIMENSIONS))
+            _curves_of(found, grid, by, where).put(row[0], row[1 + len(by) :])
+
+
+def _stale(snapshot: Snapshot, grid: Grid) -> dict[int, set[int]]:
+    """Hours and days into which calls of minutes that are dirty now were counted as they were before."""
+    hours = set(snapshot.dirty[HOUR])
+    if minutes := snapshot.dirty[MINUTE]:
+        columns = rollup_curves.c
+        dirty = select(rollup_dirty.c.start_at).where(rollup_dirty.c.span_s == MINUTE)
+        first = max(grid.start, min(minutes))  # nothing is counted before it was received
+        last = min(grid.end, max(minutes) + MINUTE + snapshot.longest_s)
+        inside = rolled(rollup_curves, Grouping.ALL, MINUTE, Filter())
+        query = select(columns.at).where(inside, columns.at >= first, columns.at < last, columns.received.in_(dirty))
+        hours |= {row[0] // HOUR * HOUR for row in snapshot.rows(query.distinct())}
+    return {MINUTE: set(), HOUR: hours, DAY: snapshot.dirty[DAY] | {hour // DAY * DAY for hour in hours}}
+
+
+def _curves_of(found: dict[Group, CurvesOf], grid: Grid, by: Sequence[str], group: Group) -> CurvesOf:
+    told = Group(*(getattr(group, name) if name in by else "" for name in DIMENSIONS))
+    curves = found.get(told)
+    if curves is None:
+        curves = found[told] = CurvesOf(grid)
+    return curves
