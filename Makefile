@@ -16,7 +16,7 @@ run: $(VENV)/.ready ## Serve what is on this machine (or three tiny demo models)
 	@$(BIN)/penstock serve $(ARGS)
 
 test: $(VENV)/.ready-dev check ## Lint, types, and all tests with small counts
-	$(PYTEST) $(ARGS)
+	$(PYTEST) -n 3 --dist loadfile $(ARGS)
 
 test-long: $(VENV)/.ready-dev ## The full counts; takes an hour or so
 	$(PYTEST) -m "long or not long" --timeout 3600 $(ARGS)

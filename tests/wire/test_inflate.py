@@ -46,7 +46,9 @@ PACKERS: list[tuple[bytes, Callable[[bytes], bytes]]] = [
     (b"gzip, br", lambda data: br(gzip.compress(data))),
     (b"br,zstd,gzip", lambda data: gzip.compress(zstd.compress(br(data)))),
 ]
-every_coding = pytest.mark.parametrize(("coding", "pack"), PACKERS, ids=lambda value: str(value)[:30])
+every_coding = pytest.mark.parametrize(
+    ("coding", "pack"), PACKERS, ids=lambda value: value.decode() if isinstance(value, bytes) else "packed"
+)
 
 TEXT = b"".join(b'data: {"choices":[{"delta":{"content":"word %d"}}]}\n\n' % i for i in range(200))
 
