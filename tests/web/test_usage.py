@@ -294,3 +294,9 @@ def add_sample(store: SqliteStore, sample: Any) -> None:
         journal.note(sample)
         journal.close()
         store.upsert([], [], HERE, samples=read_segment(segments_in(journal.directory)[-1].path, 0)[0].samples)
+
+
+def test_the_documentation_has_every_question(api: TestClient) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "usage.md").read_text()
+    for path in api.get("/usage/openapi.json").json()["paths"]:
+        assert f"`{path}`" in page
