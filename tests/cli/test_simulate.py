@@ -83,7 +83,7 @@ def past(number: int, model: str, ago_s: float, admitted_s: float | None = 3.1) 
         "id": f"r{number}", "gateway_id": "g", "boot_id": "b", "gateway_version": "1", "method": "POST", "path": "/",
         "dialect": "openai", "received_at": time.time() - ago_s, "model": model, "key": "ann", "priority": "normal",
         "enqueued_s": 0.1, "admitted_s": admitted_s, "done_s": 8.1, "outcome": "completed",
-        "prompt_tokens_estimated": 100, "caused_load": number == 1, "wait_reasons": '{"loading": 3.0}',
+        "prompt_tokens_estimated": 100, "count": 1, "caused_load": number == 1, "wait_reasons": '{"loading": 3.0}',
     }  # fmt: skip
 
 

@@ -75,7 +75,11 @@ def _as_json(file: BinaryIO, fields: Iterable[Field]) -> Iterator[bytes]:
         yield from (line for line in itertools.chain([first], rest) if line.strip())
         return
     kinds = {field.name: field.kind for field in fields}
-    names = next(csv.reader([first.decode("utf-8", "replace")]))
+    try:
+        names = next(csv.reader([first.decode("utf-8", "replace")]))
+    except csv.Error as exc:
+        yield str(exc).encode()  # no names, so nothing that stands below them
+        return
     text = io.TextIOWrapper(file, "utf-8", errors="replace", newline="")
     rows = csv.reader(text)
     while True:

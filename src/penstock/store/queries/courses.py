@@ -62,8 +62,9 @@ def received(since: float, until: float) -> ColumnElement[bool]:
 
 def read_courses(connection: Connection, *conditions: ColumnElement[bool]) -> Iterator[Course]:
     asked = select(*COURSE).where(*conditions)
-    for rows in connection.execute(asked, execution_options={"yield_per": FETCHED_ROWS}).partitions():
-        yield from map(course_of, rows)
+    with connection.execute(asked, execution_options={"yield_per": FETCHED_ROWS}) as result:
+        for rows in result.partitions():
+            yield from map(course_of, rows)
 
 
 def course_of(row: Sequence[object]) -> Course:
