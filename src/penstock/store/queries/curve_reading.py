@@ -11,7 +11,7 @@ from penstock.core.curves import Curve, Grid
 from penstock.store.queries.courses import Filter
 from penstock.store.queries.coverage import cover
 from penstock.store.queries.folding import Group, Share, group_of
-from penstock.store.queries.snapshot import COARSE_TO_FINE, Snapshot, between, grouping_for, rolled
+from penstock.store.queries.snapshot import Snapshot, between, grouping_for, rolled
 from penstock.store.queries.tables import DAY, DIMENSIONS, HOUR, MINUTE, Grouping, rollup_curves, rollup_dirty
 
 
@@ -40,7 +40,7 @@ class CurvesOf:
 def read_curves(snapshot: Snapshot, grid: Grid, asked: Filter, by: Sequence[str]) -> dict[Group, CurvesOf]:
     """Of the ended calls that were there at some time of a grid, whenever they were received."""
     found: dict[Group, CurvesOf] = {}
-    spans = [span_s for span_s in COARSE_TO_FINE if snapshot.has_rollups and grid.width % span_s == 0]
+    spans = [span_s for span_s in (DAY, HOUR, MINUTE) if snapshot.has_rollups and grid.width % span_s == 0]
     if spans:
         _add_rolled(snapshot, found, grid, asked, by, spans)
         courses = snapshot.of_dirty_minutes(grid.start, grid.end, asked)

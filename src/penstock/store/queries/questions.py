@@ -40,6 +40,7 @@ from penstock.store.queries.told import (
 )
 
 ALL = tuple(Spread)
+_SPEEDS = (Spread.DECODE_TOK_S, Spread.SOLO_DECODE_TOK_S, Spread.COMPLETION_TOKENS)
 
 NOTES = [
     "Percentiles are over every outcome, at most 2 % beside the true ones; `waited` counts those that gave up too.",
@@ -129,7 +130,7 @@ def perf(snapshot: Snapshot, asked: Asked) -> Perf:
     found: dict[str, dict[int, Sums]] = {}
     if asked.filter.outcome in (None, Outcome.COMPLETED):
         completed = replace(asked.filter, outcome=Outcome.COMPLETED.value)
-        for (index, group), sums in snapshot.sums_by_bucket(grid, asked.until, completed, ("model",)).items():
+        for (index, group), sums in snapshot.sums_by_bucket(grid, asked.until, completed, ("model",), _SPEEDS).items():
             found.setdefault(group.model, {})[index] = sums
     speeds = {name or NO_MODEL: _speed(by_bucket, grid) for name, by_bucket in sorted(found.items())}
     return Perf(window_of(asked, grid), grid.width, grid.starts(), speeds)

@@ -28,13 +28,15 @@ from penstock.store.queries.courses import (
     read_overlapping,
     received,
 )
-from penstock.store.queries.dirty import clean, is_ours, mark, mark_all, note_longest, state
+from penstock.store.queries.dirty import clean, is_ours, mark, mark_all, note_longest
 from penstock.store.queries.folding import Curves, Speeds, fold_sums
 from penstock.store.queries.tables import (
     DAY,
     HOUR,
     MINUTE,
+    SPANS,
     VERSION,
+    WEEK,
     metadata,
     rollup_curves,
     rollup_dirty,
@@ -47,7 +49,7 @@ from penstock.store.queries.writing import put_minute_curves, put_minute_sums, r
 STEP_S = 0.05
 """A step goes on for so long; then whoever writes has a turn."""
 
-SETTLED_AFTER_S = {MINUTE: 60.0, HOUR: 300.0, DAY: 600.0}
+SETTLED_AFTER_S = {MINUTE: 60.0, HOUR: 300.0, DAY: 600.0, WEEK: 1200.0}
 """So long after the end of a span, and after it was rolled up the last time, it is rolled up: until then, more of its
 calls are about to end, and all of it would have to be done again."""
 
@@ -86,7 +88,7 @@ class Roller:
     def prepare(self) -> None:
         """Make the tables, or make them anew if they are of another version. Idempotent. Raises StoreAway."""
         with self._store.transaction() as connection:
-            if has_rollups(connection) and state(connection, "version") == VERSION:
+            if has_rollups(connection):
                 create_triggers(connection)
                 return
             metadata.drop_all(connection)
@@ -117,7 +119,7 @@ class Roller:
                 self._roll_minutes(connection, starts, devices)
                 if self._clock() >= end_s:
                     return True
-            for span_s in (HOUR, DAY):
+            for span_s in SPANS[1:]:
                 for start in self._due(connection, span_s):
                     roll_coarse(connection, span_s, start)
                     self._rolled_at_s[span_s, start] = self._clock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import (
@@ -34,11 +35,10 @@ from penstock.store.queries.coverage import RECORDS, Piece, cover
 from penstock.store.queries.folding import Group, Speeds, fold_sums, is_chosen
 from penstock.store.queries.packing import numbers_of, unpacked
 from penstock.store.queries.tables import (
-    DAY,
     DIMENSIONS,
     GROUPINGS,
-    HOUR,
     MINUTE,
+    SPANS,
     Grouping,
     rollup_dirty,
     rollup_state,
@@ -47,7 +47,7 @@ from penstock.store.queries.tables import (
 from penstock.store.queries.triggers import LONG_S, has_rollups
 from penstock.store.schema import calls
 
-COARSE_TO_FINE = (DAY, HOUR, MINUTE)
+COARSE_TO_FINE = SPANS[::-1]
 RANGES_AT_ONCE = 50
 MAX_AT = 1 << 40
 
@@ -102,12 +102,12 @@ class Snapshot:
         return {group: sums for (_, group), sums in found.items()}
 
     def sums_by_bucket(
-        self, grid: Grid, until: float, asked: Filter, by: Sequence[str]
+        self, grid: Grid, until: float, asked: Filter, by: Sequence[str], spreads: Collection[Spread]
     ) -> dict[tuple[int, Group], Sums]:
-        """The same for each bucket of a grid, by its index; with spreads and speeds."""
+        """The same for each bucket of a grid, by its index; histograms of speeds may be among the spreads."""
         spans = [span_s for span_s in COARSE_TO_FINE if grid.width % span_s == 0]
         pieces = self._cover_sums(grid.start, min(until, grid.end), spans)
-        return self._sums(pieces, grid, asked, by, spreads=tuple(Spread), speeds=True)
+        return self._sums(pieces, grid, asked, by, spreads=spreads, speeds=True)
 
     def _sums(
         self,
@@ -136,9 +136,10 @@ class Snapshot:
     def _cover_sums(self, since: float, until: float, spans: Sequence[int]) -> list[Piece]:
         if not self.has_rollups:
             return cover(since, until, {}, ())
-        hours = self.dirty[HOUR] | {minute // HOUR * HOUR for minute in self.dirty[MINUTE]}
-        days = self.dirty[DAY] | {hour // DAY * DAY for hour in hours}
-        return cover(since, until, {MINUTE: self.dirty[MINUTE], HOUR: hours, DAY: days}, spans)
+        tainted = {MINUTE: self.dirty[MINUTE]}
+        for finer, span_s in pairwise(SPANS):
+            tainted[span_s] = self.dirty[span_s] | {start // span_s * span_s for start in tainted[finer]}
+        return cover(since, until, tainted, spans)
 
     def _add_rolled(
         self,

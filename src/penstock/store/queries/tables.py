@@ -12,9 +12,11 @@ from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, 
 
 from penstock.core.sums import NUMBERS, Sums
 
-VERSION = 1
-MINUTE, HOUR, DAY = 60, 3600, 86400
-SPANS = (MINUTE, HOUR, DAY)
+VERSION = 2
+MINUTE, HOUR, DAY, WEEK = 60, 3600, 86400, 604800
+SPANS = (MINUTE, HOUR, DAY, WEEK)
+"""Each made of the one before it; they begin at multiples of themselves since the epoch (UTC)."""
+
 
 metadata = MetaData()
 
@@ -31,7 +33,7 @@ class Grouping(enum.IntEnum):
     WORKLOAD = 3
 
 
-GROUPINGS = {MINUTE: (Grouping.ALL,), HOUR: tuple(Grouping), DAY: tuple(Grouping)}
+GROUPINGS = {MINUTE: (Grouping.ALL,), HOUR: tuple(Grouping), DAY: tuple(Grouping), WEEK: tuple(Grouping)}
 """Which are kept of each span: of a minute, the others would have hardly fewer rows."""
 
 DIMENSIONS = ("model", "key", "workload", "outcome")

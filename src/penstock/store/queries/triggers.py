@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, select
+
+from penstock.store.queries.tables import VERSION, rollup_state
 
 LONG_S = 300.0
 """Calls that took longer are few, and have an index of their own: who looks for what ran at a time finds them there."""
@@ -44,4 +46,8 @@ def create_triggers(connection: Connection) -> None:
 
 
 def has_rollups(connection: Connection) -> bool:
-    return inspect(connection).has_table("rollup_state")
+    """Whether there are any that this version understands."""
+    if not inspect(connection).has_table(rollup_state.name):
+        return False
+    version = select(rollup_state.c.value).where(rollup_state.c.name == "version")
+    return connection.execute(version).scalar_one_or_none() == VERSION

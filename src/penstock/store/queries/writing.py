@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from sqlalchemy import (
     ColumnElement,
@@ -21,18 +22,18 @@ from penstock.store.queries.dirty import clean, mark, state
 from penstock.store.queries.folding import Curves, Group, Share, narrowed
 from penstock.store.queries.packing import packed, unpacked
 from penstock.store.queries.tables import (
-    DAY,
     DIMENSIONS,
     GROUPINGS,
     HOUR,
     MINUTE,
+    SPANS,
     Grouping,
     rollup_curves,
     rollup_sums,
 )
 
-_FINER = {HOUR: MINUTE, DAY: HOUR}
-_COARSER = {MINUTE: HOUR, HOUR: DAY}
+_COARSER = dict(pairwise(SPANS))
+_FINER = {coarser: finer for finer, coarser in _COARSER.items()}
 
 _NUMBERS = tuple(rollup_sums.c[name] for name in NUMBERS)
 _GROUP = tuple(rollup_sums.c[name] for name in DIMENSIONS)
