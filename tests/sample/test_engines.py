@@ -90,7 +90,10 @@ def test_memory_of_its_own_and_mapped_files_are_told_apart(tmp_path: Path) -> No
     path.write_bytes(b"x" * (32 * MIB))
     proc = LinuxProcesses()
     before = proc.taken(os.getpid())
-    own = bytearray(os.urandom(16)) * (2 * MIB)
+    own = mmap.mmap(
+        -1, 32 * MIB, flags=mmap.MAP_PRIVATE
+    )  # of the kernel, not of memory that this process has left over
+    own.write(b"x" * (32 * MIB))
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         assert sum(mapped[:: mmap.PAGESIZE])
         after = proc.taken(os.getpid())
