@@ -156,9 +156,12 @@ async def test_a_session_looks_by_its_cookie_and_changes_only_with_the_pages_hea
     assert await asked(guarded, cookie=cookie) == 401
 
 
+@pytest.mark.parametrize("configured", [{"eye": {"role": "viewer"}}, {}], ids=["revoked", "first"])
 @in_loop
-async def test_an_answer_that_goes_on_ends_when_its_key_is_revoked(door: Doors, tmp_path: Path) -> None:
-    keys = keyring(tmp_path, eye={"role": "viewer"})
+async def test_an_answer_that_goes_on_ends_when_its_key_is_revoked_and_with_the_first_key_of_all(
+    configured: dict[str, dict[str, object]], tmp_path: Path
+) -> None:
+    keys = keyring(tmp_path, **configured)
     sent: list[bytes] = []
     went_on: list[bool] = []
 

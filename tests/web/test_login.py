@@ -97,13 +97,30 @@ def test_an_admin_acts_and_logs_out(guarded: Guarded, context: BrowserContext) -
     expect(page.get_by_role("form", name="Log in")).to_be_visible()
 
 
-def test_a_viewer_looks_and_is_told_what_an_admin_could_do(guarded: Guarded, context: BrowserContext) -> None:
+def test_a_viewer_looks_and_has_no_buttons_that_would_only_be_refused(
+    guarded: Guarded, context: BrowserContext
+) -> None:
     page = opened(guarded, context)
     log_in(page, guarded.keys["none"])
     expect(page.get_by_role("alert")).to_contain_text("needs a key with the role viewer")
     log_in(page, guarded.keys["viewer"])
-    page.get_by_role("button", name="Load m").click()
-    expect(page.locator(".toasts")).to_contain_text("needs a key with the role admin")
+    models = page.get_by_role("region", name="Models")
+    expect(models.get_by_role("listitem")).to_contain_text("stopped")
+    expect(models.get_by_role("button")).to_have_count(0)
+    expect(page.get_by_role("region", name="Last requests")).to_contain_text("Bearer $PENSTOCK_KEY")
+    expect(page.get_by_role("banner")).to_contain_text("viewer")
+    page.get_by_role("button", name="Log out").click()
+    log_in(page, guarded.keys["admin"])
+    expect(page.get_by_role("button", name="Load m")).to_be_visible()
+    expect(page.get_by_role("banner").get_by_text("viewer")).to_have_count(0)
+
+
+def test_without_keys_whoever_sees_the_page_may_act(tmp_path: Path, context: BrowserContext) -> None:
+    with Program(tmp_path, CONFIG) as program:
+        page = context.new_page()
+        page.goto(program.url)
+        expect(page.get_by_role("button", name="Load m")).to_be_visible()
+        expect(page.get_by_role("banner").get_by_text("viewer")).to_have_count(0)
 
 
 def test_a_page_whose_key_is_revoked_stops_showing_and_asks_for_another(

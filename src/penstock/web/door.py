@@ -41,7 +41,7 @@ SECURITY_HEADERS = [
 
 
 class _Ended(Exception):
-    """The key of an answer that goes on and on is not good any more."""
+    """Who is being answered, on and on, would not be let in any more: the key is gone, or keys are wanted now."""
 
 
 class Door:
@@ -76,7 +76,7 @@ class Door:
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), *SECURITY_HEADERS]
-            elif scope[KEY] is not None and message.get("more_body") and self._refusal(scope, headers):
+            elif message.get("more_body") and self._refusal(scope, headers):
                 await send({"type": "http.response.body", "body": b""})
                 raise _Ended
             await send(message)

@@ -83,3 +83,12 @@ test("the last sample of the host stays until there is another", () => {
   assert.equal(after.host, before.host);
   assert.equal(withDelta(after, { seq: 8, now: 103, host: { cpu_pct: 9 } }).host.cpu_pct, 9);
 });
+
+test("an admin and a gateway without keys may change, a viewer may not", () => {
+  const store = new Store();
+  assert.equal(store.mayChange, true);
+  store.keyIs({ name: "ann", role: "viewer" });
+  assert.equal(store.mayChange, false);
+  store.keyIs({ name: "ann", role: "admin" });
+  assert.equal(store.mayChange, true);
+});

@@ -70,6 +70,11 @@ export class Store {
     this.#tell();
   }
 
+  /** Whether this page's visitor may act: without keys everybody may who sees the page at all. */
+  get mayChange() {
+    return this.key === null || this.key.role === "admin";
+  }
+
   /** The gateway answers only who shows a key; what was shown before is nobody's to see. */
   lock() {
     this.known = null;

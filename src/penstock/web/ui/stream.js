@@ -55,6 +55,7 @@ export function follow(store, clock) {
       store.lock();
       return;
     }
+    if (session !== null) store.keyIs(session.key);
     setTimeout(() => stream === source && open(), retry_ms);
     retry_ms = Math.min(retry_ms * 2, LAST_RETRY_MS);
   }

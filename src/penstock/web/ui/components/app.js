@@ -48,14 +48,14 @@ export function App({ store, clock, history, stream }) {
           ? html`
           <${Now} known=${known} calls=${calls} clock=${clock} history=${history} />
           <div class="columns">
-            <${Models} models=${models} clock=${clock} tell=${tell} />
+            <${Models} models=${models} clock=${clock} tell=${tell} mayChange=${store.mayChange} />
             <div class="stack">
               <${Queue} calls=${calls} models=${known.models} total=${known.counts.waiting} clock=${clock} />
               <${Running} calls=${calls} total=${known.counts.running} clock=${clock} show=${setCaptured} />
             </div>
           </div>
           ${known.host && html`<${Host} host=${known.host} />`}
-          <${Requests} recent=${known.recent} models=${models} show=${show} />`
+          <${Requests} recent=${known.recent} models=${models} show=${show} wantsKey=${key !== null} />`
           : html`<p class="connecting">Connecting to the gateway…</p>`
       }
     </main>

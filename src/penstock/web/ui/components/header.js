@@ -34,7 +34,9 @@ export function Header({ gateway, connection, clock, onPlay, sessionKey, onLeave
 
 function Leave({ sessionKey, onLeave }) {
   const whose = `Logged in with the key ${sessionKey.name}, as ${sessionKey.role}`;
-  return html`<button type="button" class="button" onClick=${onLeave} title=${whose}>Log out</button>`;
+  return html`
+    ${sessionKey.role === "viewer" && html`<span class="chip" title="This key may look, not change">viewer</span>`}
+    <button type="button" class="button" onClick=${onLeave} title=${whose}>Log out</button>`;
 }
 
 function Facts({ gateway, clock }) {

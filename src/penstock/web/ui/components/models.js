@@ -19,8 +19,9 @@ const CAN_UNLOAD = new Set(["starting", "ready", "waking", "draining"]);
  * @param {ModelView[]} props.models
  * @param {import("../clock.js").Clock} props.clock
  * @param {(tone: "good"|"bad", text: string) => void} props.tell
+ * @param {boolean} props.mayChange false = no buttons, which would only be refused
  */
-export function Models({ models, clock, tell }) {
+export function Models({ models, clock, tell, mayChange }) {
   const [isUnfolded, setUnfolded] = useState(false);
   const folded = models.length > UNFOLDED && !isUnfolded ? models.filter(isAtRest) : [];
   const shown = folded.length ? models.filter((model) => !isAtRest(model)) : models;
@@ -29,7 +30,10 @@ export function Models({ models, clock, tell }) {
       <${Heading} title="Models" id="models" count=${models.length} />
       ${models.length === 0 && html`<${NoModels} />`}
       <ul class="models">
-        ${shown.map((model) => html`<${Model} key=${model.name} model=${model} clock=${clock} tell=${tell} />`)}
+        ${shown.map((model) => {
+          return html`
+          <${Model} key=${model.name} model=${model} clock=${clock} tell=${tell} mayChange=${mayChange} />`;
+        })}
       </ul>
       ${
         folded.length > 0 &&
@@ -51,7 +55,7 @@ function NoModels() {
     </div>`;
 }
 
-function Model({ model, clock, tell }) {
+function Model({ model, clock, tell, mayChange }) {
   return html`
     <li class="model" data-phase=${model.phase}>
       <div class="model-name">
@@ -66,7 +70,7 @@ function Model({ model, clock, tell }) {
       </div>
       <div class="model-load"><${Slots} model=${model} /></div>
       <${Memory} model=${model} />
-      <div class="model-action"><${Action} model=${model} tell=${tell} /></div>
+      <div class="model-action">${mayChange && html`<${Action} model=${model} tell=${tell} />`}</div>
       ${model.phase === "starting" && model.load_s && html`<${LoadProgress} model=${model} clock=${clock} />`}
       ${model.failure && html`<${Failure} model=${model} />`}
     </li>`;

@@ -28,13 +28,14 @@ const COLUMNS = [
  * @param {RecordView[]} props.recent newest first
  * @param {import("../types.js").ModelView[]} props.models
  * @param {(record: RecordView) => void} props.show
+ * @param {boolean} props.wantsKey of who calls
  */
-export function Requests({ recent, models, show }) {
+export function Requests({ recent, models, show, wantsKey }) {
   const [shown, more] = useFolded(recent, LIMIT);
   return html`
     <section class="card" aria-labelledby="requests">
       <${Heading} title="Last requests" id="requests">${recent.length > 0 && html`<${Legend} />`}<//>
-      ${recent.length === 0 && html`<${FirstRequest} models=${models} />`}
+      ${recent.length === 0 && html`<${FirstRequest} models=${models} wantsKey=${wantsKey} />`}
       ${
         recent.length > 0 &&
         html`
