@@ -191,6 +191,28 @@ def test_a_page_that_makes_no_sense_is_refused(api: TestClient, query: str) -> N
     assert api.get(f"/usage/requests?{query}").status_code == 400
 
 
+@pytest.mark.parametrize("kind", [*KINDS, "healthz"])
+def test_what_nobody_reads_is_refused_and_the_documented_members_are_read(api: TestClient, kind: str) -> None:
+    operation = api.get("/usage/openapi.json").json()["paths"][f"/usage/{kind}"]["get"]
+    known = [each["name"] for each in operation.get("parameters", [])]
+    for path in (f"/usage/{kind}", f"/{kind}"):
+        refused = api.get(f"{path}?modle=m")
+        assert refused.status_code == 400
+        message = refused.json()["error"]["message"]
+        assert "`modle`" in message
+        assert all(f"`{name}`" in message for name in known)
+    good = {"last": "1h", "from": str(NOW - 60), "to": str(NOW), "open": "true", "limit": "1", "outcome": "completed"}
+    for name in known:
+        if name != "cursor":
+            assert api.get(f"/usage/{kind}?{name}={good.get(name, 'x')}").status_code == 200, name
+
+
+@pytest.mark.parametrize("query", ["model=a&model=b", "outcome=complete", "last=1h&last=1h"])
+def test_a_filter_that_could_be_meant_otherwise_is_refused(api: TestClient, query: str) -> None:
+    answer = api.get(f"/usage/models?{query}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
+
+
 def test_what_a_gateway_says_of_itself_is_believed_before_its_records(api: TestClient) -> None:
     said = {
         "by_model": [

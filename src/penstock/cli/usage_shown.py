@@ -28,17 +28,24 @@ class Shown:
 
 def show(url: str, key: str | None, what: Shown, *, as_json: bool) -> int:
     """Ask a running gateway and print; gives the exit code."""
-    chosen = {"last": what.last, "model": what.model, "key": what.of_key, "workload": what.workload}
-    query: dict[str, str | int] = {name: value for name, value in chosen.items() if value is not None}
-    if what.subject in ("requests", "loads"):
-        query["limit"] = what.limit
-    path = f"/usage/{what.subject}?{urlencode(query)}"
+    path = f"/usage/{what.subject}?{urlencode(_query(what))}"
     found = asked(url, key, lambda client: client.get(path))
     if as_json:
         print(json.dumps(found, indent=2))
         return 0
     _SHOW[what.subject](found)
     return 0
+
+
+def _query(what: Shown) -> dict[str, str | int]:
+    """What is not heeded there (which key a load is of, when health is) is not asked."""
+    if what.subject == "health":
+        return {}
+    chosen = {"last": what.last, "model": what.model}
+    if what.subject != "loads":
+        chosen |= {"key": what.of_key, "workload": what.workload}
+    query: dict[str, str | int] = {name: value for name, value in chosen.items() if value is not None}
+    return query | ({"limit": what.limit} if what.subject in ("requests", "loads") else {})
 
 
 def _show_usage(name: str, rows: Sequence[dict[str, Any]]) -> None:

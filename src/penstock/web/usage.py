@@ -19,10 +19,11 @@ from starlette.exceptions import HTTPException
 
 from penstock import __version__
 from penstock.config.store_address import StoreAddress
+from penstock.core.outcomes import Outcome as OutcomeOf
 from penstock.store.base import StoreAway
 from penstock.store.queries import answers, shown
 from penstock.store.queries.asking import Asked, BadQuestion, window
-from penstock.store.queries.courses import Filter
+from penstock.store.queries.courses import EVERYTHING, Filter
 from penstock.store.queries.present import Live
 from penstock.store.queries.queries import Queries
 from penstock.store.queries.reader import Busy, TookTooLong
@@ -44,6 +45,33 @@ Workload = Annotated[str | None, Query(description=f"Only those of a workload; `
 Outcome = Annotated[str | None, Query(description="Only those that ended so; open calls are left out then.")]
 Limit = Annotated[int, Query(description=f"So many rows at most, 1 to {MAX_LIMIT}.")]
 Cursor = Annotated[str | None, Query(description="`next` of the page before.")]
+
+_TIMES = ("last", "from", "to")
+_CHOICES = (*_TIMES, "model", "key", "workload", "outcome")
+_MEMBERS = {
+    "now": (), "health": (), "healthz": (), "requests": (*_CHOICES, "open", "limit", "cursor"),
+    "loads": (*_TIMES, "model", "limit", "cursor"), "hosts": _TIMES,
+}  # fmt: skip
+"""What a query of each may have; `_CHOICES` where it is not named."""
+
+_OUTCOMES = frozenset(each.value for each in OutcomeOf)
+
+
+def refuse_what_nobody_reads(request: Request) -> None:
+    """A misspelt filter that is overlooked answers another question than was asked. Raises BadQuestion."""
+    name: str = request.scope["route"].name
+    known = _MEMBERS.get(name, _CHOICES)
+    asked = [member for member, _ in request.query_params.multi_items()]
+    for member in asked:
+        if member not in known:
+            may = f"it knows {', '.join(f'`{each}`' for each in known)}" if known else "it is asked without any"
+            raise BadQuestion(f"`{name}` knows no `{member[:40]}`: {may}")
+        if asked.count(member) > 1:
+            raise BadQuestion(f"`{member}` is there twice")
+    outcome = request.query_params.get("outcome")
+    if outcome is not None and outcome not in _OUTCOMES:
+        raise BadQuestion(f"no call ends `{outcome[:40]}`; outcomes are {', '.join(sorted(_OUTCOMES))}")
+
 
 LiveReader = Callable[[Request], Awaitable[Live | None]]
 
@@ -67,36 +95,32 @@ async def live_in_body(request: Request) -> Live | None:
         return None
 
 
-class Which:
-    """What is asked about, as it stands in the query."""
+class When:
+    """The window that is asked about, as it stands in the query."""
 
-    def __init__(
-        self,
-        last: Last = None,
-        since: From = None,
-        to: To = None,
-        model: Model = None,
-        key: Key = None,
-        workload: Workload = None,
-        outcome: Outcome = None,
-    ) -> None:
+    def __init__(self, last: Last = None, since: From = None, to: To = None) -> None:
         self._last, self._since, self._to = last, since, to
         self.has_window = not last is since is to is None
-        self.filter = Filter(
-            "" if model == NO_MODEL else model,
-            "" if key == NO_KEY else key,
-            "" if workload == NO_WORKLOAD else workload,
-            outcome,
-        )
 
-    def asked(self, usual: str, now: float) -> Asked:
+    def asked(self, usual: str, now: float, which: Filter = EVERYTHING) -> Asked:
         """Raises BadQuestion."""
         start, end = window(self._last, self._since, self._to, usual=usual, now=now)
         by_ends = self._since is not None or self._to is not None
-        return Asked(start, end, self._last if by_ends else self._last or usual, self.filter)
+        return Asked(start, end, self._last if by_ends else self._last or usual, which)
 
 
-Question = Annotated[Which, Depends()]
+def which_calls(model: Model = None, key: Key = None, workload: Workload = None, outcome: Outcome = None) -> Filter:
+    """Those that are asked about, as it stands in the query."""
+    return Filter(
+        "" if model == NO_MODEL else model,
+        "" if key == NO_KEY else key,
+        "" if workload == NO_WORKLOAD else workload,
+        outcome,
+    )
+
+
+Window = Annotated[When, Depends()]
+Which = Annotated[Filter, Depends(which_calls)]
 
 
 class Usage:
@@ -116,55 +140,56 @@ class Usage:
         live = await self._live(request)
         return await _told("health", 5, lambda: self._queries.health(live))
 
-    async def timeline(self, which: Question) -> Response:
+    async def timeline(self, when: Window, which: Which) -> Response:
         """The three curves, offered, active and queued, by model and by key; tokens per second; the host."""
-        asked = which.asked("30m", self._queries.now_s())
+        asked = when.asked("30m", self._queries.now_s(), which)
         return await _told("timeline", 5, lambda: self._queries.timeline(asked))
 
-    async def models(self, which: Question) -> Response:
+    async def models(self, when: Window, which: Which) -> Response:
         """What each model was asked for, how long that took, and how fast it was beside how many others."""
-        asked = which.asked("24h", self._queries.now_s())
+        asked = when.asked("24h", self._queries.now_s(), which)
         return await _told("models", 30, lambda: self._queries.models(asked))
 
-    async def perf(self, which: Question) -> Response:
+    async def perf(self, when: Window, which: Which) -> Response:
         """How fast models were over time, alone and beside others."""
-        asked = which.asked("24h", self._queries.now_s())
+        asked = when.asked("24h", self._queries.now_s(), which)
         return await _told("perf", 30, lambda: self._queries.perf(asked))
 
-    async def consumers(self, which: Question) -> Response:
+    async def consumers(self, when: Window, which: Which) -> Response:
         """What each key asked for, and what that came to."""
-        asked = which.asked("24h", self._queries.now_s())
+        asked = when.asked("24h", self._queries.now_s(), which)
         return await _told("consumers", 30, lambda: self._queries.consumers(asked))
 
-    async def workloads(self, which: Question) -> Response:
+    async def workloads(self, when: Window, which: Which) -> Response:
         """The same by workload."""
-        asked = which.asked("24h", self._queries.now_s())
+        asked = when.asked("24h", self._queries.now_s(), which)
         return await _told("workloads", 30, lambda: self._queries.workloads(asked))
 
     async def requests(
         self,
-        which: Question,
+        when: Window,
+        which: Which,
         open_only: Annotated[bool, Query(alias="open", description="Only those that run or wait now.")] = False,
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Response:
         """Single calls, newest first, those that run or wait now among them. Without a window, of all times."""
-        asked = which.asked("24h", self._queries.now_s()) if which.has_window else None
+        asked = when.asked("24h", self._queries.now_s(), which) if when.has_window else None
         count = _within(limit)
         return await _told(
             "requests",
             5,
-            lambda: self._queries.requests(asked, filter=which.filter, only_open=open_only, limit=count, cursor=cursor),
+            lambda: self._queries.requests(asked, filter=which, only_open=open_only, limit=count, cursor=cursor),
         )
 
-    async def loads(self, which: Question, limit: Limit = 100, cursor: Cursor = None) -> Response:
-        """Loads of models, newest first: why, at whose expense, how long; and by model. Heeds `model` only."""
-        asked, count = which.asked("24h", self._queries.now_s()), _within(limit)
+    async def loads(self, when: Window, model: Model = None, limit: Limit = 100, cursor: Cursor = None) -> Response:
+        """Loads of models, newest first: why, at whose expense, how long; and by model."""
+        asked, count = when.asked("24h", self._queries.now_s(), Filter(model=model)), _within(limit)
         return await _told("loads", 30, lambda: self._queries.loads(asked, limit=count, cursor=cursor))
 
-    async def hosts(self, which: Question) -> Response:
+    async def hosts(self, when: Window) -> Response:
         """The machines: their last readings, and all over the window."""
-        asked = which.asked("30m", self._queries.now_s())
+        asked = when.asked("30m", self._queries.now_s())
         return await _told("hosts", 5, lambda: self._queries.hosts(asked))
 
     async def healthz(self) -> Response:
@@ -216,7 +241,7 @@ def create_app(queries: Queries, live: LiveReader = no_live, *, also_at_root: bo
         redoc_url=None,
         openapi_url="/usage/openapi.json",
     )
-    usage, router = Usage(queries, live), APIRouter()
+    usage, router = Usage(queries, live), APIRouter(dependencies=[Depends(refuse_what_nobody_reads)])
     for name, shape in _SHAPES.items():
         responses: dict[int | str, dict[str, Any]] = {200: {"model": shape}}
         router.add_api_route(f"/{name}", getattr(usage, name), methods=["GET"], responses=responses, name=name)
