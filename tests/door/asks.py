@@ -149,11 +149,14 @@ MEMBERS: dict[str, dict[str, object]] = {
 
 
 def all_asks(*, spellings: bool = False) -> Iterator[Ask]:
-    """For each row, its methods, and as a stream where there are streams; under each of its names, or its first."""
+    """For each row, its methods, and as a stream where there are streams; under each of its names, or its first.
+
+    HEAD, which is GET without a body, is left out.
+    """
     for row in TABLE:
         paths = [path.decode() for path, found in BY_PATH.items() if found is row] if spellings else [row.path.decode()]
         for path in paths:
-            for method in row.methods:
+            for method in (method for method in row.methods if method != b"HEAD"):
                 yield Ask(row, path, method.decode(), is_stream=False)
                 if row.dialect.can_stream and method == b"POST":
                     yield Ask(row, path, method.decode(), is_stream=True)

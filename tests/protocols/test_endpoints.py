@@ -60,15 +60,15 @@ def test_the_published_page_is_the_generated_one() -> None:
         ("/v1/audio/speech", "POST", ModelIn.JSON, ""),
         ("/v1/audio/transcriptions", "POST", ModelIn.FORM, ""),
         ("/v1/audio/translations", "POST", ModelIn.FORM, ""),
-        ("/v1/audio/voices", "GET POST", ModelIn.JSON, ""),
+        ("/v1/audio/voices", "GET HEAD POST", ModelIn.JSON, ""),
         ("/v1/images/generations", "POST", ModelIn.JSON, ""),
         ("/v1/images/edits", "POST", ModelIn.FORM, ""),
         ("/v1/images/variations", "POST", ModelIn.FORM, ""),
         ("/sdapi/v1/txt2img", "POST", ModelIn.JSON, ""),
         ("/sdapi/v1/img2img", "POST", ModelIn.JSON, ""),
-        ("/sdapi/v1/loras", "GET", ModelIn.QUERY, ""),
+        ("/sdapi/v1/loras", "GET HEAD", ModelIn.QUERY, ""),
         ("/audioapi/v1/tasks/run", "POST", ModelIn.JSON, "/v1/tasks/run"),
-        ("/props", "GET POST", ModelIn.JSON, ""),
+        ("/props", "GET HEAD POST", ModelIn.JSON, ""),
     ],
 )
 def test_an_endpoint_is_asked_as_its_clients_ask(path: str, methods: str, model_in: ModelIn, asked: str) -> None:

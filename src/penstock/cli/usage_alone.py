@@ -39,10 +39,12 @@ def serve(where: Where, listen: str, key: str | None) -> int:
 
 def _app(where: Where, address: Address, key: str | None) -> Any:
     from penstock.store.queries.queries import Queries
+    from penstock.web.heads import AnswersHead
     from penstock.web.usage import create_app
     from penstock.web.usage_door import UsageDoor
 
-    return UsageDoor(create_app(Queries(where.address), also_at_root=True), key, checks_host=address.is_loopback)
+    usage = AnswersHead(create_app(Queries(where.address), also_at_root=True))
+    return UsageDoor(usage, key, checks_host=address.is_loopback)
 
 
 def _run(app: Any, address: Address, where: Where) -> int:

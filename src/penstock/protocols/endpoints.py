@@ -56,7 +56,7 @@ class Endpoint:
     admin_methods: tuple[bytes, ...] = ()
 
 
-GET, POST = (b"GET",), (b"POST",)
+GET, POST = (b"GET", b"HEAD"), (b"POST",)
 
 
 def _text(path: bytes, dialect: Dialect, capture: Capture = Capture.BODIES) -> Endpoint:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import msgspec
 
 from penstock.core.message import Headers, Reply
-from penstock.errors import GatewayError
+from penstock.errors import GatewayError, MethodNotAllowed
 
 _OPENAI_TYPES = {
     400: "invalid_request_error",
@@ -105,6 +105,8 @@ def _with_detail(said: dict[str, str | None], error: GatewayError) -> dict[str, 
 
 def _reply(error: GatewayError, body: Mapping[str, object]) -> Reply:
     headers: Headers = [(b"content-type", b"application/json")]
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", str(error.fields["allowed"]).encode("ascii")))
     if error.retry_after_s is not None:
         headers.append((b"retry-after", b"%d" % error.retry_after_s))
     if not error.is_retry_useful:

@@ -14,17 +14,21 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.staticfiles import StaticFiles
 
 from penstock import __version__
 from penstock.errors import BadRequest, GatewayError
+from penstock.protocols.endpoints import BY_PATH
+from penstock.protocols.refusals import openai_refusal
 from penstock.runtime.gateway import Gateway
 from penstock.runtime.usage_relay import UsageRelay
 from penstock.web.captures import add_capture_routes
 from penstock.web.compat.overlaat import Overlaat
 from penstock.web.control import Control
 from penstock.web.cors import Cors
-from penstock.web.door import App, Door, error_body
+from penstock.web.door import CHANGING_GETS, App, Door, error_body
+from penstock.web.heads import AnswersHead
 from penstock.web.keys import KeyRoutes
 from penstock.web.listing import Listing
 from penstock.web.live import LiveRoutes
@@ -50,7 +54,7 @@ def create_app(gateway: Gateway) -> App:
     app.add_exception_handler(RequestValidationError, _say_invalid)  # type: ignore[arg-type]
     context = gateway.context
     door = Door(
-        app,
+        AnswersHead(app),
         gateway.keyring,
         checks_host=context.checks_host,
         allowed_origins=context.allowed_origins,
@@ -62,7 +66,6 @@ def create_app(gateway: Gateway) -> App:
 def _add_what_clients_ask(app: FastAPI, gateway: Gateway) -> None:
     listing = Listing(gateway)
     app.get("/health")(LiveRoutes(gateway).health)
-    app.head("/health", include_in_schema=False)(LiveRoutes(gateway).health)  # as load balancers ask
     app.get("/v1/models")(listing.all)
     for path in ("/v1/models/", "/models", "/models/"):
         app.get(path, include_in_schema=False)(listing.all)
@@ -151,9 +154,27 @@ async def _to_page() -> RedirectResponse:
 
 
 async def _say_http(request: Request, exc: HTTPException) -> Response:
+    headers = {name.lower(): value for name, value in (exc.headers or {}).items()}
     message = f"{request.method} {request.url.path}: {exc.detail}."
+    if allowed := _allowed(request) or headers.get("allow", ""):
+        headers["allow"] = allowed
+        message = f"{request.url.path} accepts {allowed}, not {request.method}."
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=headers)
     code = {404: "not_found", 405: "method_not_allowed"}.get(exc.status_code, "bad_request")
-    return Response(error_body(message, code), exc.status_code, exc.headers, "application/json")
+    return Response(error_body(message, code), exc.status_code, headers, "application/json")
+
+
+def _allowed(request: Request) -> str:
+    """The methods of a path, those of calls included, as `Allow` has them; "" = it is none of this table."""
+    scope, row = request.scope, BY_PATH.get(request.scope["path"].encode("utf-8", "surrogateescape"))
+    methods = set() if row is None else {method.decode("ascii") for method in row.methods}
+    for route in request.app.routes:
+        if route.matches(scope)[0] is not Match.NONE:
+            methods |= getattr(route, "methods", None) or {"GET"}
+    if "GET" in methods and scope["path"] not in CHANGING_GETS:
+        methods.add("HEAD")
+    return ", ".join(method for method in METHODS if method in methods) + ", OPTIONS" if methods else ""
 
 
 async def _say_invalid(request: Request, exc: RequestValidationError) -> Response:
@@ -163,4 +184,5 @@ async def _say_invalid(request: Request, exc: RequestValidationError) -> Respons
 
 
 async def _say_refusal(request: Request, exc: GatewayError) -> Response:
-    return Response(error_body(exc.message, exc.code), exc.status, media_type="application/json")
+    reply = openai_refusal(exc, "")
+    return Response(reply.body, reply.status, {name.decode(): value.decode() for name, value in reply.headers})

@@ -14,6 +14,7 @@ import msgspec
 from penstock.core.key import Key, Role
 from penstock.core.origin import Network, client_of, is_allowed_origin, is_loopback, is_own_host
 from penstock.errors import ForeignHost, ForeignOrigin, GatewayError, LoopbackOnly, PageHeaderMissing, RoleRequired
+from penstock.protocols.endpoints import BY_PATH
 from penstock.runtime.keys import Keyring
 from penstock.runtime.told import CHALLENGE
 
@@ -93,6 +94,8 @@ class Door:
             return ForeignHost(host=host)
         if scope["method"] not in SAFE_METHODS and not is_allowed_origin(origin, host, self._allowed_origins):
             return ForeignOrigin(origin=origin)
+        if scope["method"] == "OPTIONS" and scope["path"].encode("utf-8", "surrogateescape") in BY_PATH:
+            return None  # which methods calls are made with is no secret, and a browser asks it without a key
         if not self._keyring.is_open:
             return self._refusal_by_key(scope, headers)
         if not _is_open(scope["path"]) and not self._is_local(scope, headers):
