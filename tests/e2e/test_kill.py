@@ -3,132 +3,228 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+import os
+import random
+import signal
+import time
+from contextlib import suppress
+from enum import Enum, auto
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Row, create_engine, func, select
 
-from penstock.core.record import CallRecord
-from tests.e2e.program import CHAT, Program, chat_body, engine_cmd, header, id_of
-from tests.fakes import Answer, in_loop
+from penstock.store.schema import calls, poisoned
+from penstock.store.segments import segments_in
+from tests.e2e.leftovers import ends_until
+from tests.e2e.program import Program, engine_cmd, until
+from tests.e2e.witnesses import Told, Witnesses
+from tests.fakes import FakeEngine, in_loop
 from tests.store.postgres_server import Server
 
-CONFIG = f"""
-penstock: 1
-models:
-  quick: {{cmd: {engine_cmd("--fork")}, memory: 1MiB, parallel: 3}}
-  other: {{cmd: {engine_cmd("--fork")}, memory: 1MiB, parallel: 2}}
-  loads: {{cmd: {engine_cmd("--load-s", "600", "--fork")}, memory: 1MiB}}
-"""
 CLIENTS = 10
-WAITERS = 3
+SLOW = 2
+CHECK_EVERY = 8
+"""Lives; the next one that is not killed brings over what all of them have left."""
 
-KINDS: list[dict[str, object]] = [
-    chat_body("quick"),
-    chat_body("other", stream=True, fake={"pace_s": 0.003, "tokens": 20}),
-    chat_body("quick", stream=True, stream_options={"include_usage": True}),
-    chat_body("nobody"),
-    chat_body("other", fake={"delay_s": 0.01}),
-    chat_body("quick", fake={"kind": "nothing"}),
-]
+BOOKKEEPER, GUARD = b"penstock.runtime.bookkeeper", b"penstock.launch.guard"
 
-
-@dataclass
-class Told:
-    """What the clients of one life of the gateway were told, by their own request ids."""
-
-    sent: set[str] = field(default_factory=set)
-    ids: dict[str, str] = field(default_factory=dict)  # request id -> record id, for each head received
-    whole: set[str] = field(default_factory=set)
-    enough: asyncio.Event = field(default_factory=asyncio.Event)
+CONFIG = """
+penstock: 1
+wait_comments_after: 20ms
+models:
+  quick: {{cmd: {engine}, memory: 1MiB, parallel: 3}}
+  near: {{upstream: "{near}", parallel: 4}}
+  loads: {{cmd: "sleep 600 ${{PORT}}", memory: 1MiB}}
+"""
 
 
-def is_whole(answer: Answer) -> bool:
-    length = header(answer, "content-length")
-    return answer.body.endswith(b"0\r\n\r\n") if length is None else len(answer.body) == int(length)
+class Ending(Enum):
+    """How a life ends; whatever is killed first, the gateway is killed in the end."""
+
+    AT_ITS_START = auto()  # while the tables are made, the journal is opened, and what was left is carried over
+    AT_ITS_START_TOGETHER = auto()  # with its bookkeeper
+    TOGETHER = auto()  # gateway and bookkeeper at once
+    GATEWAY = auto()  # when somebody waits who knows it; its bookkeeper may make a last pass
+    SEGMENTS = auto()  # both, while segments of the journal turn and are deleted
+    BOOKKEEPER = auto()  # which is started anew, and some time later both are killed
+    GUARD = auto()  # with it the engines, and some time later the gateway
+    STORE = auto()  # the server of the store, which is started again; then the gateway
 
 
-async def one_call(program: Program, name: str, body: dict[str, object], told: Told) -> None:
-    told.sent.add(name)
-    try:
-        answer = await program.post(CHAT, body, headers=f"x-request-id: {name}\r\n")
-    except OSError:  # it was gone before an answer
-        return
-    if b"\r\n\r\n" in answer.raw:
-        told.ids[name] = id_of(answer)
-        if is_whole(answer):
-            told.whole.add(name)
-        if len(told.ids) >= 8 * CLIENTS:
-            told.enough.set()
+class Doomed(Program):
+    """Is killed so long after it was started, whether it listens by then or not."""
+
+    def __init__(self, folder: Path, config: str, *, lives_s: float, together: bool, environ: dict[str, str]) -> None:
+        self._lives_s = lives_s
+        self._together = together
+        super().__init__(folder, config, **environ)
+
+    def _until_it_greets(self) -> str:
+        assert not ends_until(self.process.pid, time.monotonic() + self._lives_s)
+        kill_all([self.process.pid, *(pids_of(self, BOOKKEEPER) if self._together else [])])
+        self.process.wait()
+        return "http://nobody:0"
 
 
-async def client(program: Program, name: str, told: Told) -> None:
-    """Ask for one thing after another until nobody answers any more."""
-    number = 0
-    while program.process.poll() is None:
-        await one_call(program, f"{name}-{number}", KINDS[(number + len(told.sent)) % len(KINDS)], told)
-        number += 1
+def kill_all(pids: list[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
-async def one_life(folder: Path, life: int, environ: dict[str, str]) -> Told:
-    """Start, load, kill; what the clients were told."""
-    told = Told()
-    with Program(folder, CONFIG, **environ) as program:
-        waiters = [
-            asyncio.create_task(one_call(program, f"{life}-waiter-{n}", chat_body("loads"), told))
-            for n in range(WAITERS)
-        ]
-        await program.engine_port("loads")  # its engine and that one's child run
-        clients = [asyncio.create_task(client(program, f"{life}-{n}", told)) for n in range(CLIENTS)]
-        await told.enough.wait()
-        assert len(program.processes()) >= 6
-        program.kill()
-        await asyncio.gather(*clients, *waiters)
-        program.wait_until_none_is_left()
-    return told
+def pids_of(program: Program, kind: bytes) -> list[int]:
+    """Of its processes that run this module."""
+    found = []
+    for pid in program.processes():
+        with suppress(OSError):
+            if kind in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found
 
 
-def assert_true(records: dict[str, CallRecord], told: Told) -> None:
-    """The records of one life, by request id, against what its clients saw."""
+def last_segment(program: Program) -> int:
+    return max(segment.number for segment in segments_in(program.state_dir / "journal"))
+
+
+async def is_after(program: Program, number: int) -> bool:
+    return last_segment(program) > number
+
+
+class Lives:
+    """One state folder and one store, and gateways that die one after another."""
+
+    def __init__(self, folder: Path, near: FakeEngine, server: Server | None) -> None:
+        self._folder = folder
+        self._config = CONFIG.format(engine=engine_cmd("--fork"), near=near.address)
+        self._server = server
+        self._url = f"sqlite:///{folder}/.local/state/penstock/penstock.db"
+        self._environ: dict[str, str] = {}
+        if server is not None:
+            self._url = self._environ["DATABASE_URL"] = server.new_database()
+        self._seen: set[str] = set()  # ids of records that were looked at
+        self.told = Told()  # since then
+        self.acknowledged = self.waiting = self.torn = 0
+
+    async def live(self, number: int, ending: Ending, dice: random.Random) -> None:
+        """Start, load, kill."""
+        if ending in (Ending.AT_ITS_START, Ending.AT_ITS_START_TOGETHER):
+            together = ending is Ending.AT_ITS_START_TOGETHER
+            lives_s = 2.0 * dice.random()
+            with Doomed(self._folder, self._config, lives_s=lives_s, together=together, environ=self._environ) as it:
+                it.wait_until_none_is_left()
+            return
+        with Program(self._folder, self._config, **self._environ) as program:
+            is_long = ending is Ending.SEGMENTS
+            clients = Witnesses(program, f"life-{number}", self.told, dice=dice, is_long=is_long)
+            first = last_segment(program)
+            clients.begin(clients=CLIENTS, slow=SLOW)
+            await self.told.more(dice.randrange(1, 120))
+            await self._kill_others_first(program, ending, dice)
+            if ending is Ending.GATEWAY:
+                await clients.is_told_to_wait.wait()
+            if is_long:
+                await until(lambda: is_after(program, first))
+            await asyncio.sleep(0.03 * dice.random())  # no-sleep-needed: at a moment that nobody expects
+            dying = [program.pid]
+            if ending in (Ending.TOGETHER, Ending.SEGMENTS, Ending.BOOKKEEPER):
+                dying += pids_of(program, BOOKKEEPER)
+            dice.shuffle(dying)
+            kill_all(dying)
+            program.kill()
+            await clients.end()
+            program.wait_until_none_is_left()
+
+    async def _kill_others_first(self, program: Program, ending: Ending, dice: random.Random) -> None:
+        if ending is Ending.BOOKKEEPER:
+            kill_all(pids_of(program, BOOKKEEPER))
+        elif ending is Ending.GUARD:
+            before = program.processes()
+            kill_all(guards := pids_of(program, GUARD))
+            orphans = set(before) - {*guards, *pids_of(program, BOOKKEEPER)}
+            end_s = time.monotonic() + 20.0
+            assert all([await asyncio.to_thread(ends_until, pid, end_s) for pid in orphans]), "no engine stays"
+        elif ending is Ending.STORE and self._server is not None:
+            self._server.stop()
+            await self.told.more(dice.randrange(1, 40))
+            self._server.start()
+        else:
+            return
+        await self.told.more(dice.randrange(1, 120))
+
+    async def look(self) -> None:
+        """A life that ends in peace carries over what the others left; then the store is held against what was told."""
+        with Program(self._folder, self._config, **self._environ) as after:
+            await until(lambda: self._is_carried_over(after), 60.0)
+            await after.until_no_record_is_open()
+            assert after.stop() == 0
+            after.wait_until_none_is_left()
+            assert "Traceback" not in after.log
+        rows, set_aside = self._rows()
+        assert set_aside == 0, "no line was torn that an answer followed"
+        assert_true([row for row in rows if row.id not in self._seen], self.told)
+        self._seen |= {row.id for row in rows}
+        self.acknowledged += len(self.told.ids)
+        self.waiting += len(self.told.waiting)
+        self.torn += self.told.torn
+        self.told = Told()
+
+    async def _is_carried_over(self, program: Program) -> bool:
+        health = (await program.get("/health/detail")).json()
+        return (health["journal_lag_bytes"], health["store"], health["records_lost"]) == (0, "ok", 0)
+
+    def _rows(self) -> tuple[list[Row[tuple[object, ...]]], int]:
+        engine = create_engine(self._url)
+        columns = [calls.c[name] for name in ("id", "client_request_id", "outcome", "done_s", "completion_tokens")]
+        with engine.connect() as connection:
+            rows = connection.execute(select(*columns)).all()
+            set_aside = connection.execute(select(func.count()).select_from(poisoned)).scalar_one()
+        engine.dispose()
+        return list(rows), set_aside
+
+
+def assert_true(rows: list[Row[tuple[object, ...]]], told: Told) -> None:
+    """The records of some lives, whole and open to view, against what their clients saw."""
+    records = {row.client_request_id: row for row in rows}
+    assert len(records) == len(rows), "each of them once"
     assert records.keys() <= told.sent, "none that was not sent"
+    assert told.ids.keys() <= records.keys(), "none is lost of which the client was told"
     for name, record_id in told.ids.items():
         assert records[name].id == record_id
     for name, record in records.items():
-        assert record.outcome is not None
+        assert record.outcome is not None, "all have ended"
         assert (record.done_s is None) == (record.outcome == "interrupted")
-        if record.outcome in ("completed", "rejected_unknown_model"):
-            assert name in told.whole, "its last byte arrived"
+        if record.outcome in ("completed", "rejected_unknown_model", "upstream_refused"):
+            assert name in told.whole, f"its last byte arrived: {record}"
         if record.outcome == "interrupted":
             assert record.completion_tokens is None
-    assert sum(record.outcome == "interrupted" for record in records.values()) >= WAITERS
 
 
-async def kill_and_look(folder: Path, lives: int, **environ: str) -> None:
-    told_before: set[str] = set()  # earlier boots
-    for life in range(lives):
-        told = await one_life(folder, life, environ)
-        with Program(folder, CONFIG, **environ) as after:
-            await after.closed_records(set(told.ids.values()))
-            await after.until_no_record_is_open()
-            mine = [record for record in after.records().values() if record.boot_id not in told_before]
-            told_before |= {record.boot_id for record in mine}
-            by_name = {record.client_request_id or "": record for record in mine}
-            assert len(by_name) == len(mine), "each of them once"
-            assert_true(by_name, told)
-            assert after.stop() == 0
-            after.wait_until_none_is_left()
+async def die_again_and_again(folder: Path, lives: int, server: Server | None) -> None:
+    dice = random.Random(f"{lives} {server is None}")
+    endings = [each for each in Ending if server is not None or each is not Ending.STORE]
+    async with FakeEngine() as near:
+        they = Lives(folder, near, server)
+        for number in range(lives):
+            await they.live(number, endings[(number + 1) % len(endings)], dice)
+            if number % CHECK_EVERY == CHECK_EVERY - 1 or number == lives - 1:
+                await they.look()
+                print(f"{number + 1} lives, {they.acknowledged} calls acknowledged, {they.waiting} of them by comments")
+        assert they.acknowledged > 10 * lives
+        assert they.waiting >= lives // 8
+        assert they.torn >= lives // 3, "most died in the middle of something"
 
 
-LIVES = [2, pytest.param(200, marks=[pytest.mark.long, pytest.mark.timeout(7200)])]
+LIVES = [3, pytest.param(200, marks=[pytest.mark.long, pytest.mark.timeout(7200)])]
 
 
 @pytest.mark.parametrize("lives", LIVES)
 @in_loop
 async def test_lives_that_end_by_sigkill(tmp_path: Path, lives: int) -> None:
-    await kill_and_look(tmp_path, lives)
+    await die_again_and_again(tmp_path, lives, None)
 
 
 @pytest.mark.parametrize("lives", LIVES)
 @in_loop
 async def test_lives_that_end_by_sigkill_with_postgresql(tmp_path: Path, postgres: Server, lives: int) -> None:
-    await kill_and_look(tmp_path, lives, DATABASE_URL=postgres.new_database())
+    await die_again_and_again(tmp_path, lives, postgres)
