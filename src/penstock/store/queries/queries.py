@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 
 from penstock.config.store_address import StoreAddress
-from penstock.store.queries import lists, present, questions, timeline
+from penstock.store.queries import lists, present, questions, reporting, timeline
 from penstock.store.queries.answers import Consumers, Models, Perf, Timeline, Workloads
 from penstock.store.queries.asking import Asked
 from penstock.store.queries.courses import EVERYTHING, IS_OPEN, Filter, chosen
 from penstock.store.queries.present import Live
 from penstock.store.queries.reader import LIMIT_S, Reader
+from penstock.store.queries.reporting import Report
 from penstock.store.queries.shown import Health, Hosts, Loads, Now, Requests
 
 
@@ -78,6 +79,11 @@ class Queries:
     def hosts(self, asked: Asked) -> Hosts:
         with self._reader.snapshot() as snapshot:
             return present.hosts(snapshot, asked)
+
+    def report(self, asked: Asked) -> Report:
+        """Looks at every call of the window: it takes seconds of a long one. Raises NoTables."""
+        with self._reader.snapshot() as snapshot:
+            return reporting.report(snapshot, asked)
 
     def close(self) -> None:
         self._reader.close()
