@@ -14,7 +14,9 @@ from tests.fakes import in_loop
 
 CONFIG = f"""
 penstock: 1
-models: {{a: {{cmd: {engine_cmd()}, parallel: 1, memory: 1MiB}}}}
+models:
+  a: {{cmd: {engine_cmd()}, parallel: 1, memory: 1MiB, aliases: ["[bold]big[/bold]"]}}
+  none: {{cmd: "/no/such/engine --port ${{PORT}}", memory: 1MiB}}
 preload: [a]
 """
 
@@ -69,10 +71,25 @@ async def test_models_are_paused_pinned_and_unloaded(program: Program) -> None:
     assert said(program, "pause", "a") == "paused: a"
     assert said(program, "resume", "--all") == "paused: nothing"
     assert said(program, "pin", "a") == "a: ready, pinned"
+    assert "ready, pinned" in said(program, "models")
     assert said(program, "unpin", "a") == "a: ready"
     assert said(program, "unload", "a") == "a: stopping"
     await program.until_phase("a", "stopped")
     assert said(program, "load", "a") == "a: starting"
+
+
+@in_loop
+async def test_a_model_that_failed_is_listed_with_the_reason(program: Program) -> None:
+    assert "none failed" not in said(program, "models")
+    assert (await program.chat("none")).status == 503
+    listed = said(program, "models")
+    assert "none failed: /no/such/engine: command not found; correct the path in `cmd`" in listed
+    assert "[bold]big[/bold]" in listed
+
+
+def test_a_list_that_goes_into_a_pipe_is_not_cut_to_the_width_of_some_terminal(program: Program) -> None:
+    shown = run("models", home=program.folder, PENSTOCK_URL=program.url).stdout.splitlines()
+    assert next(line for line in shown if "[bold]" in line).split()[-1] == "[bold]big[/bold]"
 
 
 def test_what_cannot_be_done_says_why_by_its_exit_code(program: Program) -> None:

@@ -21,6 +21,18 @@ def test_the_tail_has_whole_lines() -> None:
     assert ring.tail(7) == "three"
 
 
+def test_the_latest_start_is_told_without_those_before_it() -> None:
+    ring = LogRing()
+    assert ring.latest() == ""
+    ring.append(b"no end of line")
+    ring.begin()
+    assert ring.latest() == ""
+    ring.append(b"again\nonce more\n")
+    assert ring.latest() == "again\nonce more\n"
+    assert ring.latest(12) == "once more\n"
+    assert ring.tail() == "no end of lineagain\nonce more\n"
+
+
 def test_of_a_line_longer_than_the_tail_there_is_the_end() -> None:
     ring = LogRing()
     ring.append(b"a very long line")

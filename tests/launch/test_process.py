@@ -32,29 +32,59 @@ def test_an_engine_that_exits_at_once_leaves_its_code_and_its_last_lines(run: Ru
 @pytest.mark.parametrize(
     ("argv", "cwd", "reason"),
     [
-        (("no-such-engine", "-x"), None, "no-such-engine: command not found"),
-        (("/dev/null/engine",), None, "/dev/null/engine: Not a directory"),
-        (("./notes",), ".", "./notes: not executable"),
-        (("./script",), ".", "./script: its interpreter is missing"),
-        (("./noise",), ".", "./noise: Exec format error"),
-        (SERVES, "nowhere", "cannot work in nowhere: No such file or directory"),
-        (("a\0b",), None, "a zero byte in the command or its environment"),
+        (
+            ("no-such-engine", "-x"),
+            None,
+            "no-such-engine: command not found; install it, write its whole path in `cmd`, or start Penstock with …",
+        ),
+        (("./engine",), ".", "./engine: command not found; correct the path in `cmd`"),
+        (("/dev/null/engine",), None, "/dev/null/engine: Not a directory; correct the path in `cmd`"),
+        (("./folder",), ".", "./folder: not executable; it is a folder: name the program in it in `cmd`"),
+        (
+            ("./notes",),
+            ".",
+            "./notes: not executable; make it executable (chmod +x), or name another program in `cmd`",
+        ),
+        (
+            ("./script",),
+            ".",
+            "./script: its interpreter is missing; install /no/such/interpreter, or correct the first line …",
+        ),
+        (
+            SERVES,
+            "nowhere",
+            "cannot work in nowhere: No such file or directory; make that folder, or correct `cwd`",
+        ),
+        (("a\0b",), None, "a zero byte in the command or its environment; take it out of `cmd` or `env`"),
     ],
 )
-def test_what_cannot_be_started_fails_with_the_reason(
+def test_what_cannot_be_started_fails_for_good_with_the_reason_and_what_to_do(
     argv: tuple[str, ...], cwd: str | None, reason: str, run: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "notes").write_text("hello")
     (tmp_path / "script").write_text("#!/no/such/interpreter\n")
-    (tmp_path / "noise").write_bytes(b"\1\2\3")
-    for name in ("script", "noise"):
-        (tmp_path / name).chmod(0o755)
+    (tmp_path / "script").chmod(0o755)
+    (tmp_path / "folder").mkdir()
 
     async def world() -> None:
         async with launching() as launcher:
             with pytest.raises(LaunchFailed) as failed:
                 await start(launcher, argv, cwd=cwd and str(tmp_path / cwd))
-            assert str(failed.value).replace(f"{tmp_path}/", "") == reason
+            assert str(failed.value).replace(f"{tmp_path}/", "").startswith(reason.removesuffix("…"))
+            assert failed.value.is_final
+
+    run(world())
+
+
+def test_what_may_start_the_next_time_is_no_final_failure(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "noise").write_bytes(b"\1\2\3")  # perhaps it is being replaced at this moment
+    (tmp_path / "noise").chmod(0o755)
+
+    async def world() -> None:
+        async with launching() as launcher:
+            with pytest.raises(LaunchFailed, match=r"^\./noise: Exec format error$") as failed:
+                await start(launcher, ("./noise",), cwd=str(tmp_path))
+            assert not failed.value.is_final
 
     run(world())
 

@@ -93,6 +93,8 @@ def models(url: Url = URL, key: Key = None, as_json: Json = False) -> None:
     else:
         head = ("MODEL", "STATE", "SINCE", "RUNNING", "WAITING", "MEMORY", "ALIASES")
         tables.show_table(head, map(tables.model_row, found))
+        for line in tables.troubles(found):
+            print(line)
 
 
 @app.command()

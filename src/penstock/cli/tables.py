@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 UNKNOWN = "-"
+WIDE = 1000
+"""Characters of a line where nobody says how many fit: what reads a pipe wants whole lines."""
 ID_END = 12
 """Characters of a call's id that are shown: its end, as it begins with the time, which calls have in common."""
 
@@ -19,14 +23,29 @@ def show_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     table = Table(*head, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+    Console(markup=False, width=None if has_width else WIDE).print(table)  # a name in brackets is a name
+
+
+def troubles(models: Iterable[dict[str, Any]]) -> list[str]:
+    """A line for each model that is in trouble: what it failed for, how long its breaker is open."""
+    said = []
+    for model in models:
+        if model["failure"]:
+            said.append(f"{model['name']} {model['phase']}: {model['failure']}")
+        if model["breaker_until"] is not None:
+            said.append(
+                f"{model['name']} rests for {_span(max(0.0, model['breaker_until'] - time.time()))}: breaker open"
+            )
+    return said
 
 
 def model_row(model: dict[str, Any]) -> list[str]:
     slots = UNKNOWN if model["slots"] is None else str(model["slots"])
+    kept = [word for word, is_so in (("pinned", model["is_pinned"]), ("paused", model["is_paused"])) if is_so]
     return [
         model["name"],
-        model["phase"],
+        ", ".join([model["phase"], *kept]),
         _span(time.time() - model["since"]) if model["phase"] != "stopped" else UNKNOWN,
         f"{model['running']}/{slots}",
         str(model["waiting"]),

@@ -39,7 +39,14 @@ class Exit:
 
 
 class LaunchFailed(Exception):
-    """The engine could not even be started; the message says why."""
+    """The engine could not even be started; the message says why.
+
+    is_final: somebody must mend something first, so that trying again is useless.
+    """
+
+    def __init__(self, reason: str, *, is_final: bool = False) -> None:
+        super().__init__(reason)
+        self.is_final = is_final
 
 
 class Running(Protocol):

@@ -50,12 +50,12 @@ def gguf_command(
     engine = find_engine(environ, settings.server)
     if engine is None:
         missing = f"the program {settings.server}" if settings.server else "llama-server on PATH, or penstock[llamacpp]"
-        raise LaunchFailed(f"there is no engine for it: install {missing}")
+        raise LaunchFailed(f"there is no engine for it: install {missing}", is_final=True)
     path = (folder or Path()) / settings.path
     try:
         facts = read_gguf(path)
     except GgufError as exc:
-        raise LaunchFailed(f"its model file cannot be read: {exc}") from exc
+        raise LaunchFailed(f"its model file cannot be read: {exc}", is_final=True) from exc
     whole = settings.model_copy(
         update={"path": str(path), "mmproj": settings.mmproj and str((folder or Path()) / settings.mmproj)}
     )

@@ -30,6 +30,8 @@ class LogRing:
         self._kept = bytearray()
         self._end = 0
         """How many bytes were ever appended: the position after the last of `_kept`."""
+        self._began = 0
+        """The position at which the latest start of the engine begins."""
         self._waiting: set[asyncio.Future[None]] = set()
         self._is_closed = False
 
@@ -45,6 +47,10 @@ class LogRing:
             del self._kept[: -self._limit_bytes]
         self._wake()
 
+    def begin(self) -> None:
+        """The engine is started, perhaps not for the first time."""
+        self._began = self._end
+
     def close(self) -> None:
         """Nothing more will come: readers end after what is there."""
         self._is_closed = True
@@ -59,6 +65,13 @@ class LogRing:
             starts_a_line = before >= 0 and self._kept[before] == ord("\n")
             text = text if starts_a_line else text.partition(b"\n")[2] or text
         return text.decode(errors="replace")
+
+    def latest(self, max_bytes: int = RING_BYTES) -> str:
+        """The same of the latest start alone: what failed three times is not told three times."""
+        own_bytes = self._end - self._began
+        if own_bytes > min(max_bytes, self._limit_bytes):
+            return self.tail(max_bytes)
+        return bytes(self._kept[len(self._kept) - own_bytes :]).decode(errors="replace")
 
     def subscribe(self, *, from_start: bool) -> AsyncIterator[Piece]:
         """Follow the log until it is closed, from the oldest byte kept or from this moment on."""

@@ -21,6 +21,7 @@ from pathlib import Path
 from penstock.launch.base import Exit, LaunchFailed, LaunchSpec, LogSink, Running
 from penstock.launch.living import MARK, kill_marked
 from penstock.launch.output import Output
+from penstock.launch.remedy import remedy
 
 ORPHAN_GRACE_S = 5.0
 """How long engines that lost their gateway may take to end by themselves."""
@@ -112,6 +113,11 @@ class _Guard:
         except asyncio.CancelledError:
             self.stop(number, 0.0)
             raise
+        except LaunchFailed as failed:
+            what_to_do = await asyncio.to_thread(remedy, spec, env)
+            if what_to_do is None:
+                raise
+            raise LaunchFailed(f"{failed}; {what_to_do}", is_final=True) from failed
         return engine
 
     def stop(self, number: int, grace_s: float) -> None:

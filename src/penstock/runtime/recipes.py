@@ -38,9 +38,9 @@ def _cmd_spec(
         words = argv(fill(model.cmd or ""))
         stop = argv(fill(model.cmd_stop)) if model.cmd_stop else None
     except ValueError as exc:
-        raise LaunchFailed(f"its command cannot be split into words: {exc}") from exc
+        raise LaunchFailed(f"its command cannot be split into words: {exc}", is_final=True) from exc
     if not words:
-        raise LaunchFailed("its command is empty")
+        raise LaunchFailed("its command is empty", is_final=True)
     env = tuple((key, fill(value)) for key, value in model.env)
     return LaunchSpec(name, words, fill(model.proxy).rstrip("/"), env, model.cwd, stop)
 

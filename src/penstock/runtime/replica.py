@@ -30,6 +30,7 @@ PROBE_EVERY_S = 0.02
 PROBE_TIMEOUT_S = 5.0
 PROPS_TIMEOUT_S = 1.0
 LOG_TAIL_BYTES = 4096
+LOG_TEXT_BYTES = 64 * 1024
 DEATH_IS_KNOWN_WITHIN_S = 0.25
 
 
@@ -78,6 +79,9 @@ class RemoteEngine:
     def log_tail(self) -> str:
         return ""
 
+    def log_text(self) -> str:
+        return ""
+
 
 class ReplicaLife:
     """The process behind a replica. `start` and `stop` return at once."""
@@ -122,13 +126,15 @@ class ReplicaLife:
 
     async def _live(self, generation: int, stop_asked: asyncio.Event) -> None:
         began_s, over = time.monotonic(), asyncio.Event()
+        self.log.begin()
         try:
             spec = await asyncio.to_thread(self.recipe.spec)  # it may read a model's header from a slow disk
             pool = Pool(spec.address, self._outbox)
             running = await self.recipe.launcher.start(spec, self.log.append)
         except (LaunchFailed, ValueError) as exc:
             log.warning("engine_failed replica=%s reason=%r", self.id, str(exc))
-            self.reports.engine_failed(self.id, generation, str(exc), is_final=False)
+            is_final = not isinstance(exc, LaunchFailed) or exc.is_final
+            self.reports.engine_failed(self.id, generation, str(exc), is_final=is_final)
             return
         self.pid = running.pid
         if running.pid is not None:
@@ -223,7 +229,12 @@ class ReplicaLife:
         self.reports.engine_failed(self.id, generation, reason, is_final=is_final)
 
     def log_tail(self) -> str:
-        return self.log.tail(LOG_TAIL_BYTES)
+        """The last lines of its latest start."""
+        return self.log.latest(LOG_TAIL_BYTES)
+
+    def log_text(self) -> str:
+        """The last lines, earlier starts included."""
+        return self.log.tail(LOG_TEXT_BYTES)
 
 
 class _Props(msgspec.Struct):

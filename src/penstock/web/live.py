@@ -73,4 +73,4 @@ class LiveRoutes:
     async def log(self, model: str) -> Response:
         """The last lines that a model's engine printed."""
         engine = self._gateway.engines[self._gateway.context.catalog.model(model)]
-        return Response(engine.log_tail(), media_type="text/plain; charset=utf-8")
+        return Response(engine.log_text(), media_type="text/plain; charset=utf-8")
