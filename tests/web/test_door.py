@@ -126,6 +126,8 @@ def test_with_keys_only_a_sign_of_life_and_the_page_to_log_in_on_need_none(path:
         ("POST", "/__queue/cancel/x", [401, 401, 403, 403, 202]),
         ("DELETE", "/api/v1/x", [401, 401, 403, 403, 200]),
         ("GET", "/unload", [401, 401, 403, 403, 200]),
+        ("OPTIONS", "/v1/chat/completions", [200, 200, 200, 200, 200]),
+        ("OPTIONS", "/api/v1/state", [401, 401, 403, 200, 200]),
     ],
 )
 def test_with_keys_a_viewer_looks_and_an_admin_changes(

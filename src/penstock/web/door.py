@@ -15,6 +15,7 @@ from penstock.core.key import Key, Role
 from penstock.core.origin import Network, client_of, is_allowed_origin, is_loopback, is_own_host
 from penstock.errors import ForeignHost, ForeignOrigin, GatewayError, LoopbackOnly, PageHeaderMissing, RoleRequired
 from penstock.protocols.endpoints import BY_PATH
+from penstock.protocols.refusals import openai_refusal
 from penstock.runtime.keys import Keyring
 from penstock.runtime.told import CHALLENGE
 
@@ -134,12 +135,12 @@ def _is_open(path: str) -> bool:
 
 async def answer_error(error: GatewayError, send: Send) -> None:
     """A refusal, from before any application."""
-    body = error_body(error.message, error.code)
-    headers = [JSON, (b"content-length", b"%d" % len(body)), *SECURITY_HEADERS]
+    reply = openai_refusal(error, "")
+    headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body)), *SECURITY_HEADERS]
     if error.status == 401:
         headers.append(CHALLENGE)
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": reply.body})
 
 
 def error_body(message: str, code: str) -> bytes:
