@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent / "src" / "penstock"
 STOREYS = (  # ground floor first; rooms of one storey do not know each other
     {"errors"},
     {"core"},
-    {"discovery"},
+    {"discovery", "drawing"},
     {"config"},
     {"protocols", "launch", "store", "sample", "wire", "simulate"},
     {"runtime"},
@@ -22,7 +22,12 @@ STOREYS = (  # ground floor first; rooms of one storey do not know each other
     {"cli"},
 )
 FLOOR = {room: level for level, rooms in enumerate(STOREYS) for room in rooms}
-PURE = {"errors": set[str](), "core": set[str](), "protocols": {"msgspec"}}  # room -> third parties it may import
+PURE = {
+    "errors": set[str](),
+    "core": set[str](),
+    "protocols": {"msgspec"},
+    "drawing": {"html"},
+}  # room -> third parties it may import
 TOUCHES_NOTHING = {
     *("__future__", "abc", "collections", "contextlib", "copy", "dataclasses", "enum", "typing", "types"),
     *("base64", "json", "keyword", "re", "string", "struct", "unicodedata", "urllib.parse", "ipaddress"),
