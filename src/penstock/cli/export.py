@@ -14,6 +14,7 @@ from typing import BinaryIO
 from penstock.cli.progress import progress
 from penstock.cli.usual import FAILED, USAGE
 from penstock.cli.where import Where, opened
+from penstock.cli.whole_file import whole_file
 from penstock.config.quantities import seconds
 from penstock.runtime.catching_up import catch_up
 from penstock.store.base import EVER, Kind, Store, Window
@@ -105,14 +106,8 @@ def _write(store: Store, options: ExportOptions, chosen: str, file: BinaryIO) ->
 
 @contextmanager
 def _file(output: Path | None) -> Iterator[BinaryIO]:
-    """A file gets its name when it is whole: one that was cut short is never taken for all of it."""
     if output is None:
         yield sys.stdout.buffer
         return
-    unfinished = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
-        with unfinished.open("wb") as file:
-            yield file
-        unfinished.replace(output)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole_file(output) as file:
+        yield file

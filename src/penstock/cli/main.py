@@ -14,6 +14,7 @@ import typer
 from penstock import __version__
 from penstock.cli import keys
 from penstock.cli.records import StoreUrl, export, store_app
+from penstock.cli.report import report
 from penstock.cli.usage import usage
 
 if TYPE_CHECKING:
@@ -282,6 +283,7 @@ def _ask(url: str, key: str | None, ask: Callable[[GatewayClient], Any]) -> Any:
 
 app.command()(export)
 app.command()(usage)
+app.command()(report)
 app.add_typer(store_app, name="store")
 
 
