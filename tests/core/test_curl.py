@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +21,7 @@ from tests.fakes import FakeEngine, in_loop
 
 ADDRESS = "http://127.0.0.1:9"
 JSON: Headers = [(b"content-type", b"application/json")]
+FORM = "multipart/form-data; boundary=b"
 
 
 def capture(body: bytes, headers: Headers = JSON, target: bytes = b"/v1/chat/completions") -> KeptCapture:
@@ -121,6 +123,31 @@ def test_what_is_not_as_it_was_is_said_above() -> None:
     whole = capture(b"")
     media = replace(whole, request=KeptBody(9, absence=Absence.MEDIA))
     cut = replace(whole, request=KeptBody(99, b"a " + MASK, 50, b"b"))
-    assert "# its body (9 bytes) is not kept: media\n" in curl_command(media, ADDRESS)
+    assert "# its body (9 bytes) is not kept, as sound, pictures and files never are\n" in curl_command(media, ADDRESS)
     assert curl_command(cut, ADDRESS).startswith("# 50 bytes in the middle")
     assert "# secrets in its body are masked\n" in curl_command(cut, ADDRESS)
+
+
+@in_loop
+async def test_for_a_body_that_is_not_kept_the_command_has_a_place(tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not on this machine")
+    (tmp_path / "FILE").write_bytes(b'{"model":"m"}')
+    async with FakeEngine() as engine:
+        for content_type, path in (("application/json", "/v1/audio/voices"), (FORM, "/v1/images/edits")):
+            headers = [(b"content-type", content_type.encode())]
+            whole = capture(b"", headers, path.encode())
+            kept = KeptBody(900, absence=Absence.ENDPOINT)
+            absent = replace(whole, summary=replace(whole.summary, model="@FILE"), request=kept)
+            command = curl_command(absent, f"http://127.0.0.1:{engine.port}")
+            assert command.startswith(
+                "# its body (900 bytes) is not kept, as it never is for this path\n# put your own"
+            )
+            shell = await asyncio.create_subprocess_exec(
+                "/bin/sh", "-c", command, cwd=tmp_path, stdout=asyncio.subprocess.DEVNULL
+            )
+            assert await shell.wait() == 0
+        as_it_is, form = engine.seen.requests[-2:]
+        assert (as_it_is.method, as_it_is.body) == ("POST", b'{"model":"m"}')
+        assert b'name="model"\r\n\r\n@FILE\r\n' in form.body
+        assert b'name="image"; filename="FILE"' in form.body

@@ -13,6 +13,7 @@ from tests.e2e.program import CHAT, Program, engine_cmd, id_of
 from tests.fakes import in_loop
 
 SECRET = "a-client-key-0123456789"
+OF_ONE_HOP = {"connection", "transfer-encoding"}
 CONFIG = f"""
 penstock: 1
 residency: groups
@@ -55,6 +56,21 @@ async def test_a_served_stream_reads_as_what_was_said(program: Program) -> None:
     assert found["conversation"]["answered"][0]["pieces"][0]["text"].startswith("water flows")
     assert found["response"]["body"]["text"].encode() == answer.content
     assert await is_told(program, id_of(answer))
+
+
+@in_loop
+async def test_the_head_of_an_answer_is_kept_as_the_client_got_it(program: Program) -> None:
+    for said, stream in (({}, False), ({}, True), ({"status": 500}, False)):
+        answer = await program.chat("a", headers="x-request-id: mine\r\n", stream=stream, fake=said)
+        found = await capture(program, id_of(answer))
+        lines = answer.raw.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")[1:]
+        got = [line.split(": ", 1) for line in lines]
+        assert sorted(found["response"]["headers"]) == sorted(each for each in got if each[0] not in OF_ONE_HOP)
+        assert ["x-penstock-model", "a"] in found["response"]["headers"]
+    refused = await program.chat("no-such-model")
+    found = await capture(program, id_of(refused))
+    assert ["x-penstock-id", id_of(refused)] in found["response"]["headers"]
+    assert ["x-should-retry", "false"] in found["response"]["headers"]
 
 
 @in_loop

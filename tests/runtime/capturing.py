@@ -64,6 +64,7 @@ def call(
     made.request_bytes, made.response_bytes = len(asked), sum(map(len, answered))
     capture.request([asked])
     capture.model(CaptureLevel.FULL)
+    made.first_byte_s = 0.1
     capture.response_head(status, response_headers)
     for piece in answered:
         capture.response(piece)

@@ -9,13 +9,15 @@ import random
 import zlib
 
 import brotli
-from hypothesis import given, settings
+import pytest
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from penstock.core.capture import Absence, CaptureLevel, KeptCapture
 from penstock.core.redact import MASK
 from penstock.protocols.endpoints import Capture as Kept
 from penstock.runtime.captures import MOST_AT_ONCE, Captures
+from penstock.runtime.collecting import Teller, as_the_client_got_it
 from penstock.runtime.keeping import packed
 from penstock.runtime.shelf import ENTRY_BYTES
 from tests.fakes import in_loop
@@ -65,6 +67,31 @@ async def test_a_call_that_was_refused_before_its_model_was_known_is_kept_with_t
         capture.end()
         kept = await one(captures, "r")
         assert (kept.request.head, kept.status, kept.response.head) == (b"not json", 400, b'{"error":{}}')
+
+
+HEAD = [(b"content-type", b"text/event-stream"), (b"connection", b"close"), (b"transfer-encoding", b"chunked")]
+
+
+@pytest.mark.parametrize(
+    ("teller", "added"),
+    [
+        (Teller.GATEWAY, None),
+        (Teller.PROMISE, {b"x-request-id": b"mine", b"x-penstock-id": b"c"}),
+        (
+            Teller.ENGINE,
+            {
+                b"x-request-id": b"mine", b"x-penstock-id": b"c", b"x-penstock-model": b"m",
+                b"x-penstock-queue-ms": b"1500", b"x-penstock-load-ms": b"1250", b"x-penstock-position": b"2",
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_the_head_of_an_answer_is_the_one_that_its_client_got(teller: Teller, added: dict[bytes, bytes] | None) -> None:
+    made = record("c")
+    made.client_request_id, made.position_at_entry = "mine", 2
+    made.enqueued_s, made.admitted_s, made.wait_reasons = 0.5, 2.0, {"loading": 1.25}
+    shown = as_the_client_got_it(HEAD, teller, made)
+    assert shown == (HEAD if added is None else [HEAD[0], *added.items()])
 
 
 @in_loop
@@ -226,6 +253,9 @@ def test_no_secret_that_was_configured_or_shown_is_in_any_stored_byte(
 
     @in_loop
     async def run() -> None:
+        with capturing() as captures:  # what stands in every capture is nobody's secret
+            call(captures, "x")
+            assume(shown not in packed(await one(captures, "x")))
         asking = head([(header, shown), (b"x-echo", b"it is " + shown)], b"/v1/chat/completions?api_key=" + shown)
         for each in (shown, CONFIGURED.encode()):
             said = around + each + around

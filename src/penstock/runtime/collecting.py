@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from penstock.core.message import Body, Head, Headers
 from penstock.core.record import CallRecord
 from penstock.protocols.endpoints import Endpoint
 from penstock.runtime.keeping import RawBody, RawCapture
+from penstock.wire.headers import HOP_BY_HOP
 
 NAME_CHARACTERS = 1024
 HEAD_BYTES = 1024
@@ -26,6 +28,17 @@ class Owner(Protocol):
     def ended(self, capture: Capture) -> None: ...
 
 
+class Teller(enum.Enum):
+    """Who spoke the head of an answer, and so what its client found there beside it.
+
+    PROMISE: a stream was begun while its call still waited, before anything was known of the wait.
+    """
+
+    GATEWAY = "gateway"
+    PROMISE = "promise"
+    ENGINE = "engine"
+
+
 class Capture:
     """One call while it is collected. Plain functions, none of which raises."""
 
@@ -38,6 +51,7 @@ class Capture:
         "_request",
         "_response",
         "_response_head",
+        "_teller",
         "record",
     )
 
@@ -52,6 +66,7 @@ class Capture:
         self._request: Collector | None = None
         self._response: Collector | None = None
         self._response_head: tuple[int, Headers] | None = None
+        self._teller = Teller.GATEWAY
         self._leased_bytes = owner.room.lease(HEAD_BYTES + len(head.target) + _head_bytes(head))
 
     @property
@@ -76,6 +91,10 @@ class Capture:
         if self._level is CaptureLevel.OFF:
             return
         self._response_head = (status, headers)
+        if self.record.first_byte_s is not None:
+            self._teller = Teller.ENGINE
+        elif status == 200:
+            self._teller = Teller.PROMISE
         self._leased_bytes += self._owner.room.lease(_bytes(headers))
         is_kept = self._endpoint.capture.keeps_answer or status >= 400
         if is_kept and self._response is None and self.level is CaptureLevel.FULL:
@@ -94,6 +113,7 @@ class Capture:
         """What there is by now."""
         record, capture = self.record, self._endpoint.capture
         status, headers = self._response_head or (None, [])
+        headers = as_the_client_got_it(headers, self._teller, record)
         return RawCapture(
             _summary(record, status),
             self.level,
@@ -124,6 +144,22 @@ class Capture:
         collected = collector.collected()
         seen = sum(map(len, collected.head)) + collected.missing_bytes + sum(map(len, collected.tail))
         return RawBody(seen, collected, Absence.NONE)
+
+
+def as_the_client_got_it(headers: Headers, teller: Teller, record: CallRecord) -> Headers:
+    """The head of an answer with what the gateway adds, and without what is for one hop only."""
+    if teller is Teller.GATEWAY:
+        return headers
+    kept = [header for header in headers if header[0].lower() not in HOP_BY_HOP]
+    said = {"x-request-id": record.client_request_id or record.id, "x-penstock-id": record.id}
+    if teller is Teller.ENGINE and record.model:
+        waited_s = (record.admitted_s or 0.0) - (record.enqueued_s or 0.0)
+        is_plain = record.model.isascii() and record.model.isprintable()
+        said["x-penstock-model"] = record.model if is_plain else record.model.encode("unicode_escape").decode("ascii")
+        said["x-penstock-queue-ms"] = f"{1000 * waited_s:.0f}"
+        said["x-penstock-load-ms"] = f"{1000 * record.wait_reasons.get('loading', 0.0):.0f}"
+        said["x-penstock-position"] = str(record.position_at_entry or 0)
+    return kept + [(name.encode("ascii"), value.encode("utf-8")) for name, value in said.items()]
 
 
 def _head_bytes(head: Head) -> int:
