@@ -6,7 +6,7 @@ asked in one look at the store, so that they fit together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import func, inspect, select
@@ -32,6 +32,9 @@ _WIDEST = 28 * 86_400
 
 LONG_OPEN_S = DAY_S
 """Of a call that is open for so long, its gateway is gone rather than at work."""
+
+
+_NOBODY = (("model", NO_MODEL), ("key", NO_KEY), ("workload", NO_WORKLOAD))
 
 
 class NoTables(PenstockError):
@@ -94,12 +97,12 @@ def report(snapshot: Snapshot, asked: Asked) -> Report:
         raise NoTables
     first_at = next(iter(snapshot.rows(select(func.min(calls.c.received_at)))))[0]
     open_calls = snapshot.open_calls(asked.filter)
-    whole = _Dimension(snapshot, asked, "", "")
     gpu_s, load_seconds = gpu_seconds(snapshot, asked), _loads(snapshot, asked)
-    dimensions = (("model", NO_MODEL), ("key", NO_KEY), ("workload", NO_WORKLOAD))
-    models, keys, workloads = (
-        _rows(_Dimension(snapshot, asked, by, nobody), gpu_s, load_seconds[by]) for by, nobody in dimensions
-    )
+    told = {
+        by: _Dimension(asked, by, nobody, _sums(snapshot, asked, (by, "outcome")), open_calls) for by, nobody in _NOBODY
+    }
+    whole = _Dimension(asked, "", "", told["model"].found, open_calls)
+    models, keys, workloads = (_rows(dimension, gpu_s, load_seconds[by]) for by, dimension in told.items())
     return Report(
         window=window_of(asked),
         first_at=first_at,
@@ -114,18 +117,22 @@ def report(snapshot: Snapshot, asked: Asked) -> Report:
     )
 
 
+def _sums(snapshot: Snapshot, asked: Asked, by: Sequence[str]) -> dict[Group, Sums]:
+    return snapshot.sums(asked.since, asked.until, asked.filter, by, spreads=LATENCIES)
+
+
 class _Dimension:
     """What the calls of a window came to, told apart by one dimension; "" = not at all."""
 
-    def __init__(self, snapshot: Snapshot, asked: Asked, by: str, nobody: str) -> None:
-        self.asked, self.by, self.nobody = asked, by, nobody
+    def __init__(
+        self, asked: Asked, by: str, nobody: str, found: Mapping[Group, Sums], open_calls: Iterable[Course]
+    ) -> None:
+        self.asked, self.by, self.nobody, self.found = asked, by, nobody, found
         self.sums: dict[str, dict[str, Sums]] = {}
         self.open: dict[str, list[Course]] = {}
-        dimensions = (by, "outcome") if by else ("outcome",)
-        found = snapshot.sums(asked.since, asked.until, asked.filter, dimensions, spreads=LATENCIES)
         for group, sums in found.items():
-            self.sums.setdefault(self.value(group), {})[group.outcome] = sums
-        for course in snapshot.open_calls(asked.filter):
+            self.sums.setdefault(self.value(group), {}).setdefault(group.outcome, Sums()).merge(sums)
+        for course in open_calls:
             self.open.setdefault(self.value(group_of(course)), []).append(course)
 
     def value(self, group: Group) -> str:
@@ -194,8 +201,8 @@ def _parts(snapshot: Snapshot, asked: Asked) -> Iterator[Part]:
     open_calls = snapshot.open_calls(asked.filter)
     for start in grid.starts():
         since, until = max(asked.since, start), min(asked.until, start + grid.width)
-        found = snapshot.sums(since, until, asked.filter, ("outcome",), spreads=LATENCIES)
-        by_outcome = {group.outcome: sums for group, sums in found.items()}
+        part = replace(asked, since=since, until=until, last=None)
+        by_outcome = {group.outcome: sums for group, sums in _sums(snapshot, part, ("outcome",)).items()}
         whole, own = together(by_outcome), [each for each in open_calls if since <= each.received_at < until]
-        counts = usage(by_outcome, whole, own, replace(asked, since=since, until=until, last=None))
+        counts = usage(by_outcome, whole, own, part)
         yield Part(**counts, since=since, until=until, latency_ms=latency(whole))
