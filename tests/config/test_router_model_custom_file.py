@@ -80,6 +80,20 @@ def test_idle_models_stay_when_it_says_so() -> None:
     assert read('{"api": {}, "system": {"enable_idle_timeout": false}, "models": {}}').settings.ttl == 0
 
 
+@pytest.mark.parametrize("yes", ["true", "1", '"yes"', '"True"'])
+def test_an_embedding_model_computes_a_whole_input_at_once_unless_a_batch_is_written(yes: str) -> None:
+    models = f'"e": {{"model_path": "/e.gguf", "params": {{"embedding": {yes}}}}}'
+    models += f', "b": {{"model_path": "/b.gguf", "params": {{"embedding": {yes}, "n_batch": 300}}}}'
+    models += ', "c": {"model_path": "/c.gguf", "params": {"embedding": "off"}}'
+    found = read(f'{{"api": {{}}, "system": {{}}, "models": {{{models}}}}}').settings.models
+    ggufs = [found[name].gguf for name in "ebc"]
+    assert [gguf and ("--embedding" in gguf.args, gguf.batch) for gguf in ggufs] == [
+        (True, None),
+        (True, 300),
+        (False, 256),
+    ]
+
+
 def test_the_environment_overrides_its_paths() -> None:
     text = '{"api": {}, "system": {"base_models_path": "/a"}, "models": {"m": {"model_path": "m.gguf"}}}'
     gguf = read(text, {"BASE_MODELS_PATH": "/b", "LLAMA_SERVER_PATH": "/c"}).settings.models["m"].gguf

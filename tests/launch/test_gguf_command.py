@@ -18,7 +18,7 @@ from penstock.discovery.demo import DemoModels, ensure_demo_models
 from penstock.discovery.gguf import GgufFacts, Use
 from penstock.launch.base import LaunchFailed
 from penstock.launch.footprints import estimated_footprints
-from penstock.launch.gguf import arguments, gguf_command
+from penstock.launch.gguf import arguments, gguf_command, use_of
 from penstock.launch.llamacpp_engine import read_flags
 
 CHAT = GgufFacts(
@@ -71,6 +71,19 @@ def test_an_embedding_model_gets_its_flag_and_room_for_a_whole_input_in_each_slo
     assert words({}, EMBEDDING, 4).endswith("--embedding -c 2048 -b 512 -ub 512")
     assert words({}, replace(EMBEDDING, context_tokens=32_768), 1).endswith("--embedding -c 2048 -b 2048 -ub 2048")
     assert "--embedding --rerank" in words({}, replace(EMBEDDING, use=Use.RERANK))
+
+
+def test_a_flag_that_the_operator_has_written_is_not_there_twice() -> None:
+    assert words({"args": ["--mlock", "--jinja"]}).split().count("--jinja") == 1
+    assert words({"args": ["--embedding"]}, EMBEDDING).split().count("--embedding") == 1
+
+
+def test_what_a_model_is_used_for_the_operator_knows_better_than_its_file(models: DemoModels) -> None:
+    said = words({"args": ["--embeddings"]}, replace(CHAT, context_tokens=512), 4)
+    assert said.endswith("--embedding -c 2048 -b 512 -ub 512 --embeddings")
+    assert "--jinja" not in said
+    for args, use in (((), Use.CHAT), (("--embedding",), Use.EMBEDDING), (("--embedding", "--rerank"), Use.RERANK)):
+        assert use_of(GgufSettings(path=str(models.chat_a), args=args)) is use
 
 
 def test_slots_come_from_parallel_else_from_the_arguments_else_there_are_four() -> None:

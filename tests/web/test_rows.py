@@ -22,7 +22,7 @@ models:
     capabilities: {in: [text, image], out: [text], tools: true, context: 32000}
     metadata: {family: eyes, context_length: 5, architecture: x}
   plain: {cmd: 'x ${PORT}', metadata: {context_length: 5}}
-  secret: {cmd: 'x ${PORT}', unlisted: true, aliases: [hush]}
+  secret: {cmd: 'x ${PORT}', unlisted: true, aliases: [hush], capabilities: {in: [text, image]}}
 selectors:
   any: {strategy: failover, targets: [plain, big], name: Any, metadata: {x: 1}}
   hidden: {strategy: pin, targets: [plain], unlisted: true}
@@ -86,6 +86,12 @@ def test_a_row_says_what_the_model_is_and_can_do() -> None:
         "context_length": 32000,
         "meta": {"penstock": {"family": "eyes", "type": "model", "aliases": ["look", "see"]}, "n_ctx": 32000},
     }  # fmt: skip
+
+
+def test_of_capabilities_that_are_half_written_the_other_half_is_unknown() -> None:
+    half = row("secret")
+    assert half["architecture"] == {"input_modalities": ["text", "image"]}
+    assert half["capabilities"] == {"vision": True}
 
 
 def test_without_capabilities_nothing_is_claimed_and_metadata_stays() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -71,13 +71,14 @@ def arguments(
     settings: GgufSettings, facts: GgufFacts, *, name: str, port: int, slots: int | str | None
 ) -> tuple[str, ...]:
     """llama-server's arguments. The operator's own come last: of two that contradict, the engine takes the last."""
+    facts = _as_told(facts, settings.args)
     sizes = sizes_of(settings, facts, slots)
     words = ["-m", settings.path, "--host", "127.0.0.1", "--port", str(port), "-np", str(sizes.slots), "--metrics"]
     if "," not in name:  # the engine would take it for several
         words += ["--alias", name]
     if settings.mmproj:
         words += ["--mmproj", settings.mmproj]
-    words += _USES.get(facts.use, [])
+    words += [flag for flag in _USES.get(facts.use, []) if flag not in settings.args]
     for flags, number in (
         (("-c",), sizes.context_tokens),
         (("-b", "-ub"), sizes.batch_tokens),
@@ -89,6 +90,15 @@ def arguments(
 
 
 _USES = {Use.EMBEDDING: ["--embedding"], Use.RERANK: ["--embedding", "--rerank"], Use.CHAT: ["--jinja"]}
+
+
+_TELLING = {Use.RERANK: {"--rerank", "--reranking"}, Use.EMBEDDING: {"--embedding", "--embeddings"}}
+
+
+def _as_told(facts: GgufFacts, args: Sequence[str]) -> GgufFacts:
+    """The operator's own arguments say for what a model is used; its file only what it was made for."""
+    told = next((use for use, flags in _TELLING.items() if not flags.isdisjoint(args)), facts.use)
+    return replace(facts, use=told)
 
 
 def sizes_of(settings: GgufSettings, facts: GgufFacts, slots: int | str | None) -> Sizes:
@@ -104,7 +114,7 @@ def estimated_footprint(settings: GgufSettings, slots: int | str | None) -> Foot
     """The memory of one replica, told from its file's header; None = the file cannot be read."""
     path = Path(settings.path)
     try:
-        facts = read_gguf(path)
+        facts = _as_told(read_gguf(path), settings.args)
         projector_bytes = Path(settings.mmproj).stat().st_size if settings.mmproj else 0
         weights_bytes = sum(shard.stat().st_size for shard in shards_of(path)) + projector_bytes
     except (GgufError, OSError):
@@ -130,6 +140,6 @@ def _cache_type(args: Sequence[str], letter: str) -> str:
 def use_of(settings: GgufSettings) -> Use | None:
     """What the model is for; None = its file cannot be read."""
     try:
-        return read_gguf(Path(settings.path)).use
+        return _as_told(read_gguf(Path(settings.path)), settings.args).use
     except GgufError:
         return None

@@ -126,13 +126,15 @@ class Rows:
 
 
 def _tell_capabilities(row: Row, told: CapabilitiesSettings) -> None:
-    if told.input or told.output:
-        modality = f"{'+'.join(told.input)}->{'+'.join(told.output)}"
-        row["architecture"] = {
-            "input_modalities": list(told.input),
-            "output_modalities": list(told.output),
-            "modality": modality,
-        }
+    architecture: dict[str, object] = {}
+    if told.input:
+        architecture["input_modalities"] = list(told.input)
+    if told.output:
+        architecture["output_modalities"] = list(told.output)
+    if told.input and told.output:  # half of it would read as if the model made nothing, or out of nothing
+        architecture["modality"] = f"{'+'.join(told.input)}->{'+'.join(told.output)}"
+    if architecture:
+        row["architecture"] = architecture
     row["capabilities"] = dict.fromkeys(told.abilities, True)
     if told.tools:
         row["supported_parameters"] = ["tools", "tool_choice"]

@@ -83,9 +83,8 @@ def _listen(api: Node) -> Node | None:
 
 
 def _idle_timeout(system: Node) -> Node:
-    enabled = system.members.get("enable_idle_timeout")
-    if enabled is not None and enabled.value is False:
-        return enabled.made(0)
+    if _flag(system, "enable_idle_timeout") is False:
+        return system.members["enable_idle_timeout"].made(0)
     return system.members.get("idle_timeout_sec", system.made(DEFAULT_IDLE_TIMEOUT_S))
 
 
@@ -114,6 +113,8 @@ def _model(model: Node, system: Node, environ: Mapping[str, str]) -> Node:
 def _gguf(model: Node, params: Node, system: Node, environ: Mapping[str, str]) -> Node:
     gguf = {field: params.made(value) for field, value in _GGUF_DEFAULTS.items()}
     gguf |= {_GGUF[key]: node for key, node in params.members.items() if key in _GGUF and node.value is not None}
+    if _flag(params, "embedding"):
+        del gguf["batch"]  # its usual one is shorter than most inputs, which are computed in one: they would be refused
     gguf["threads"] = system.members.get("cpu_threads", system.made(8))
     for key in ("n_batch", "batch_override"):
         if (batch := params.members.get(key)) is not None and batch.value is not None:
@@ -130,9 +131,9 @@ def _gguf(model: Node, params: Node, system: Node, environ: Mapping[str, str]) -
 def _arguments(params: Node, system: Node) -> list[str]:
     """The flags that have no key of their own here."""
     words = ["--mlock", "--jinja", "-fa", _text(system, "flash_attention") or "on"]
-    if _scalar(system, "use_mmap") is False:
+    if _flag(system, "use_mmap") is False:
         words.append("--no-mmap")
-    if _scalar(params, "embedding") is True:
+    if _flag(params, "embedding"):
         words.append("--embedding")
     rope = _scalar(params, "rope_freq_base")
     if isinstance(rope, int | float) and rope > 0:
@@ -159,6 +160,16 @@ def _parallel(params: Node, system: Node) -> Node:
 def _scalar(node: Node, key: str) -> Scalar:
     member = node.members.get(key)
     return member.value if member is not None and not isinstance(member.value, list | dict) else None
+
+
+_YES, _NO = ("1", "true", "t", "yes", "y", "on"), ("0", "false", "f", "no", "n", "off")
+"""What else than `true` and `false` counts as such there."""
+
+
+def _flag(node: Node, key: str) -> bool | None:
+    """None = it does not say."""
+    value = str(_scalar(node, key)).lower()
+    return True if value in _YES else False if value in _NO else None
 
 
 def _text(node: Node, key: str) -> str | None:
