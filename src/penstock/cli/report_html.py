@@ -10,7 +10,6 @@ from penstock.cli.report_figures import (
     cancelled,
     count,
     energy,
-    in_words,
     moment,
     ms,
     notes,
@@ -31,9 +30,23 @@ _STYLE = """
 .tiles div { background: var(--surface); border: 1px solid var(--line); border-radius: 10px; padding: 8px 12px; }
 .tiles dt { color: var(--quiet); font-size: 12px; } .tiles dd { margin: 0; font-size: 20px; font-weight: 600;
   font-variant-numeric: tabular-nums; }
-dl { margin: 0; }
+body { max-width: 1240px; } td, th { font-size: 13px; padding: 3px 6px; }
+.name { position: sticky; left: -12px; padding-left: 12px; background: var(--surface); max-width: min(260px, 40vw); }
+ul { color: var(--quiet); padding-left: 20px; }
 @media print { body { max-width: none; } figure, .tiles div { break-inside: avoid; } }
 """
+
+_ABOUT = (
+    "<h2>What the words mean</h2><ul>"
+    "<li>Requests are counted in the time in which they were received; failed ones by their engine, a time limit or a "
+    "crash. - is unknown, which is never 0.</li>"
+    "<li>GPU time: each second in which devices worked, divided evenly among the calls that held slots on them. Where "
+    "no devices are configured, the machine counts as one.</li>"
+    "<li>Waits are times in the queue, also of those that gave up in it; for loads: the part in which a model was "
+    "being loaded.</li>"
+    "<li>Loads are their models' own, whoever caused them; those of a key or a workload were begun for its calls.</li>"
+    "</ul>"
+)
 
 
 def page_of(report: Report, by: Sequence[str]) -> str:
@@ -54,20 +67,14 @@ def _body(report: Report, by: Sequence[str]) -> Iterator[str]:
     yield charts(report)
     for dimension in by:
         yield from _section(report, dimension)
-    yield "<h2>In words</h2>"
-    yield "".join(f"<p>{escaped(about)}: {escaped(words)}.</p>" for about, words in in_words(report))
-    yield (
-        "<p>GPU time: each second in which devices worked, divided evenly among the calls that held slots on them; "
-        "where no devices are configured, the machine counts as one. Loads are their models' own; those of a key or "
-        "workload were begun for its calls. - is unknown.</p>"
-    )
+    yield _ABOUT
 
 
 def _tiles(report: Report) -> str:
     total = report.total
     tiles = [
         ("Requests", count(total.requests)),
-        ("Retries among them", count(total.retries)),
+        ("Retries of them", count(total.retries)),
         ("Completed", count(total.completed)),
         ("Abandoned", count(total.abandoned)),
         ("Failed", count(total.errored)),
@@ -75,8 +82,8 @@ def _tiles(report: Report) -> str:
         ("Prompt tokens", tokens(total.prompt_tokens)),
         ("Generated tokens", tokens(total.completion_tokens)),
         ("GPU time", span(total.gpu_s)),
-        ("Wait, 95 % up to", ms(total.latency_ms.waited_p95)),
-        ("Loads", f"{count(total.loads)} in {span(total.load_s)}" if total.loads else "0"),
+        ("95 % waited up to", ms(total.latency_ms.waited_p95)),
+        (f"Loads, {span(total.load_s)} in all", count(total.loads)),
         ("Energy", energy(total.energy_j)),
     ]
     tiles += [

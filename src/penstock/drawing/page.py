@@ -68,7 +68,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, names: int = 1)
     """The first columns, `names` of them, say what a row is about; the others are numbers."""
     cells = "".join(f'<th scope="col"{_name_class(at, names)}>{escaped(cell)}</th>' for at, cell in enumerate(head))
     body = "".join(f"<tr>{_row(row, names)}</tr>" for row in rows)
-    return f'<div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f'<div class="wide" tabindex="0"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _row(row: Sequence[str], names: int) -> str:
