@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
@@ -64,14 +64,30 @@ def _dimension(report: Report, dimension: str, width: int) -> Iterator[tuple[str
 
 
 def fitting(report: Report, dimension: str, width: int) -> list[tuple[Column, ...]]:
-    """The groups of columns, as many beside each other as there is room for."""
+    """The groups of columns, as many beside each other as there is room for; one that is too wide is divided."""
     rows = rows_of(report, dimension)[:MAX_ROWS]
+
+    def fits(columns: tuple[Column, ...]) -> bool:
+        return _width(told(dimension, rows, columns)) <= width
+
     tables: list[tuple[Column, ...]] = []
     for group in GROUPS:
-        if tables and _width(told(dimension, rows, (*tables[-1], *group))) <= width:
+        if tables and fits((*tables[-1], *group)):
             tables[-1] = (*tables[-1], *group)
-        else:
+        elif fits(group):
             tables.append(group)
+        else:
+            tables += _divided(group, fits)
+    return tables
+
+
+def _divided(group: tuple[Column, ...], fits: Callable[[tuple[Column, ...]], bool]) -> list[tuple[Column, ...]]:
+    tables: list[tuple[Column, ...]] = [group[:1]]
+    for column in group[1:]:
+        if fits((*tables[-1], column)):
+            tables[-1] = (*tables[-1], column)
+        else:
+            tables.append((column,))
     return tables
 
 
