@@ -183,6 +183,37 @@ def test_a_killed_guard_leaves_nothing_and_the_next_start_has_a_new_one(run: Run
     run(world())
 
 
+def test_a_guard_that_ends_between_its_last_word_and_our_last_order_is_missed(run: Run) -> None:
+    async def world() -> None:
+        async with launching() as launcher:
+            first, second = await start(launcher, SERVES), await start(launcher, SERVES)
+            lives = [await first.life("ready"), await second.life("ready")]
+            guard = guard_of(first)
+            # All of this while the loop is busy with it, so that the word, the reset and the end come to it at once.
+            os.kill(lives[0].pid, signal.SIGKILL)
+            while not is_gone_and_told(lives[0], guard):
+                pass
+            os.kill(guard.pid, signal.SIGSTOP)
+            stopping = second.running.stop(30.0)
+            stopping.send(None)
+            os.kill(guard.pid, signal.SIGKILL)
+            while not guard.is_over:
+                pass
+            assert await first.running.wait() == Exit(signal=signal.SIGKILL)
+            assert await second.running.wait() == Exit()
+            assert all(life.is_over for life in lives)
+            stopping.close()
+
+    run(world())
+
+
+def is_gone_and_told(engine: Life, guard: Life) -> bool:
+    """The engine has been reaped, and its guard sleeps again."""
+    if Path(f"/proc/{engine.pid}").exists():
+        return False
+    return Path(f"/proc/{guard.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
 def test_the_cmd_stop_of_what_a_killed_guard_left_still_runs(run: Run, tmp_path: Path) -> None:
     async def world() -> None:
         async with launching() as launcher:

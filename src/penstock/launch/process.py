@@ -15,6 +15,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import threading
 from collections import deque
 from pathlib import Path
 
@@ -96,6 +97,7 @@ class _Guard:
         self._grace_s = orphan_grace_s
         self.ended = asyncio.Event()
         """Set when the guard is gone, and every engine with it."""
+        threading.Thread(target=self._wait, name="guard", daemon=True).start()
 
     @property
     def is_lost(self) -> bool:
@@ -143,7 +145,7 @@ class _Guard:
             except BlockingIOError:
                 self._loop.add_writer(self._socket, self._flush)
                 return
-            except OSError:  # the guard is gone, and reading says so
+            except OSError:  # the guard is gone, and `_lose` comes
                 sent = len(line)
             for output in fds[1:]:
                 os.close(output)
@@ -151,19 +153,21 @@ class _Guard:
             if sent == len(line):
                 self._to_send.popleft()
 
-    def _receive(self) -> None:
+    def _receive(self) -> bool:
+        """Take what the guard says; False = nothing more for now, or for ever."""
         try:
             received = self._socket.recv(_READ_BYTES)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             received = b""
         if not received:
-            self._lose()
-            return
+            self._loop.remove_reader(self._socket)
+            return False
         *lines, self._received = (self._received + received).split(b"\n")
         for line in lines:
             self._take(json.loads(line))
+        return True
 
     def _take(self, reply: object) -> None:
         match reply:
@@ -176,7 +180,17 @@ class _Guard:
             case _:
                 raise AssertionError(reply)
 
+    def _wait(self) -> None:
+        """On a thread, for the socket does not tell for certain: of one whose other end was closed before it had read
+        everything, uvloop never says anything again."""
+        self._process.wait()
+        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody asks any more
+            self._loop.call_soon_threadsafe(self._lose)
+
     def _lose(self) -> None:
+        """It has ended; what it said last may still be unread."""
+        while self._receive():
+            pass
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
         self._socket.close()
@@ -188,7 +202,6 @@ class _Guard:
         """The guard ended. If it left engines, end them; how each one ended, nobody can tell."""
         engines = list(self._engines.values())
         try:
-            await asyncio.to_thread(self._process.wait)
             if engines:
                 await asyncio.to_thread(kill_marked, {engine.mark: engine.pid for engine in engines})
                 await asyncio.gather(*(asyncio.to_thread(engine.run_cmd_stop, self._grace_s) for engine in engines))
