@@ -22,7 +22,9 @@ from penstock.config.storage import StoreSettings
 from penstock.config.store_address import STORE_VARIABLE, read_address
 from penstock.core.record import CallRecord
 from penstock.runtime.bookkeeper import Bookkeeper
-from penstock.runtime.bookkeeping import command, environment
+from penstock.runtime.bookkeeping import DOUBTING, command, environment
+from penstock.runtime.usage_server import SOCKET
+from penstock.store.belief import DAY_S, Belief
 from penstock.store.journal import Journal
 from penstock.store.opening import open_store
 from penstock.store.segments import segments_in
@@ -64,9 +66,14 @@ class Child:
 
 @contextmanager
 def a_bookkeeper(
-    state_dir: Path, boot: str = "b1", *, store: str | None = None, keep: StoreSettings = FOR_EVER
+    state_dir: Path,
+    boot: str = "b1",
+    *,
+    store: str | None = None,
+    keep: StoreSettings = FOR_EVER,
+    usage_app: str | None = None,
 ) -> Iterator[Child]:
-    argv = command(state_dir, gateway_id="g", boot_id=boot, keep=keep)
+    argv = command(state_dir, gateway_id="g", boot_id=boot, keep=keep, usage_app=usage_app)
     environ = {**os.environ, **environment(None if store is None else read_address(store))}
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, stdin=pipe, stdout=pipe, start_new_session=True, env=environ) as process:
@@ -359,6 +366,32 @@ def test_what_is_too_old_is_deleted_beside_the_work(tmp_path: Path) -> None:
         assert child.tell(lambda status: status.shed > 0).shed == 1
         child.hang_up()
     assert outcomes(tmp_path) == {"new": "completed"}
+
+
+def test_a_clock_that_has_leapt_deletes_nothing_and_the_bookkeeper_says_so(tmp_path: Path) -> None:
+    journal, old = a_journal(tmp_path), an_open_call("old")
+    old.received_at = time.time() - 100 * DAY_S
+    with a_desk(tmp_path):
+        store = SqliteStore(tmp_path / "penstock.db")
+        store.believe(Belief(time.time() - 60 * DAY_S))
+        store.close()
+    write(journal, ended(old))
+    with a_bookkeeper(tmp_path, keep=StoreSettings(keep=90 * DAY_S)) as child:
+        for _ in range(2):  # not only when it had a batch to carry over
+            said = child.tell(lambda status: status.store.startswith(DOUBTING))
+            assert "60.0 days ahead" in said.store
+        assert (said.shed, said.lag_bytes) == (0, 0)
+        child.hang_up()
+    assert outcomes(tmp_path) == {"old": "completed"}
+
+
+def test_the_socket_for_questions_is_gone_with_the_bookkeeper_that_had_it(tmp_path: Path) -> None:
+    a_journal(tmp_path)
+    with a_bookkeeper(tmp_path, usage_app="penstock.web.usage:for_bookkeeper") as child:
+        child.tell(is_idle)
+        assert (tmp_path / SOCKET).is_socket()
+        assert child.hang_up() == 0
+    assert not (tmp_path / SOCKET).exists()
 
 
 def test_how_far_behind_it_is_grows_with_time_while_the_store_is_away_and_ends_with_it(tmp_path: Path) -> None:

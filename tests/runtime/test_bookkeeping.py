@@ -143,11 +143,11 @@ async def test_words_that_are_no_status_are_passed_over() -> None:
 
 
 @in_loop
-async def test_a_store_that_fails_is_told_in_the_log_once_and_so_is_its_recovery(
+async def test_each_trouble_of_a_store_is_told_in_the_log_once_and_so_is_its_recovery(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "penstock.bookkeeping")
-    stores = ("failing: no route", "failing: gone", "ok", "ok")
+    stores = ("failing: no route", "failing: gone", "holding on to what is old: why", "locked", "ok", "ok")
     lines = [json.dumps({"store": store, "address": "postgresql://db"}) for store in stores]
     heard = Heard()
     async with keeping(playing(f"import sys; [print(line, flush=True) for line in {lines}]; sys.stdin.read()"), heard):
@@ -156,5 +156,6 @@ async def test_a_store_that_fails_is_told_in_the_log_once_and_so_is_its_recovery
     ours = [each.getMessage() for each in caplog.records if each.name == "penstock.bookkeeping"]
     assert ours == [
         "store_failing store=postgresql://db: records wait in the journal ('failing: no route')",
+        "clock_doubted store=postgresql://db: it is holding on to what is old: why",
         "store_well_again store=postgresql://db",
     ]

@@ -10,6 +10,7 @@ import pytest
 
 from penstock.core.record import CallRecord
 from penstock.store.base import Checkpoint, Kind, Place, Store, Window
+from penstock.store.belief import Belief
 from penstock.store.journal import Journal
 from penstock.store.postgres import PostgresStore
 from penstock.store.rows import Noted, load_of, record_of, sample_of
@@ -18,6 +19,7 @@ from penstock.store.sqlite import SqliteStore
 from tests.store.some_calls import a_full_call, a_load, a_sample, an_open_call, ended, rows
 
 HERE = Checkpoint("g", "00000001-b1.jsonl", 100)
+AT = 1_700_000_000.0
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -210,14 +212,30 @@ def test_pages_follow_each_other_without_gap_or_overlap_also_where_times_are_equ
 def test_what_is_shed_is_the_oldest_and_never_more_than_was_asked(store: Store) -> None:
     calls = [an_open_call(f"c{number}") for number in range(5)]
     for moment, call in enumerate(calls):
-        call.received_at = float(moment)
+        call.received_at = AT + moment
     store.upsert(rows(*calls), [], HERE)
-    assert store.shed(Kind.CALLS, before=3.0, limit=2) == 2
+    assert store.shed(Kind.CALLS, before=AT + 3, limit=2) == 2
     assert ids(store, Window()) == ["c2", "c3", "c4"]
-    assert store.shed(Kind.CALLS, before=3.0, limit=2) == 1
+    assert store.shed(Kind.CALLS, before=AT + 3, limit=2) == 1
     assert store.shed(Kind.CALLS, before=None, limit=1) == 1
     assert ids(store, Window()) == ["c4"]
     assert store.shed(Kind.LOADS, before=None, limit=1) == 0
+
+
+def test_what_was_believed_of_the_time_is_kept_beside_the_records(store: Store) -> None:
+    assert store.belief() is None
+    for belief in (Belief(AT, 0.0), Belief(AT + 1, 20.5), Belief(AT + 2)):
+        store.believe(belief)
+        assert store.belief() == belief
+
+
+def test_the_oldest_and_the_newest_of_a_kind_are_known(store: Store) -> None:
+    assert (store.oldest_at(Kind.CALLS), store.newest_at(Kind.CALLS)) == (None, None)
+    calls = [an_open_call(f"c{number}") for number in range(3)]
+    for moment, call in enumerate(calls):
+        call.received_at = AT + moment
+    store.upsert(rows(*calls), [], HERE)
+    assert (store.oldest_at(Kind.CALLS), store.newest_at(Kind.CALLS)) == (AT, AT + 2)
 
 
 def test_a_store_knows_where_the_journals_are_that_feed_it(store: Store) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from penstock.config.store_address import FILE_NAME, STORE_VARIABLE, StoreAddress, read_address, sqlite_address
 from penstock.runtime.parent import Parent, take_turn
-from penstock.runtime.usage_server import app_named, serve_in_background
+from penstock.runtime.usage_server import SOCKET, app_named, serve_in_background
 from penstock.store.base import Checkpoint, Store, StoreAway
 from penstock.store.opening import DriverMissing, open_store
 from penstock.store.queries.roller import Roller
@@ -120,13 +120,20 @@ class Bookkeeper:
         """Delete a little of what is not to be kept, and roll up a little; True = there is more. Raises StoreAway."""
         now_s = time.monotonic()
         if is_behind and now_s - self._tidied_at_s < TIDY_AT_LEAST_EVERY_S:
+            self._note_doubt()
             return False
         self._tidied_at_s = now_s
         has_more = self._retention.step()
         self.status.shed = self._retention.shed
+        self._note_doubt()
         if self._roller is not None:
             has_more = self._roller.step() or has_more
         return has_more
+
+    def _note_doubt(self) -> None:
+        """To be called last: whatever else is well does not make it so."""
+        if self._retention.doubt:
+            self.status.store = self._retention.doubt
 
     def _note_lag(self, lag_bytes: int) -> None:
         now_s = time.monotonic()
@@ -228,12 +235,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     bookkeeper.status.address = str(address)
     parent = Parent(0, 1, bookkeeper.status)
-    if take_turn(asked.state_dir, parent, bookkeeper.status):
+    is_ours = take_turn(asked.state_dir, parent, bookkeeper.status)
+    if is_ours:
         if asked.usage_app is not None:
             with suppress(OSError):  # whoever asks is told that nobody answers; records matter more
                 serve_in_background(lambda: app_named(asked.usage_app)(address), asked.state_dir)
         serve(bookkeeper, parent)
     store.close()
+    if is_ours and asked.usage_app is not None:
+        (asked.state_dir / SOCKET).unlink(missing_ok=True)
 
 
 def _address(state_dir: Path) -> StoreAddress:

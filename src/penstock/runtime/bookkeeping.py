@@ -32,6 +32,8 @@ CLOSE_WITHIN_S = 8.0
 """A little more than the bookkeeper's own last pass may take."""
 
 FAILING = "failing"
+DOUBTING = "holding on"
+"""How the store's words begin in its two troubles that the log tells of."""
 
 log = logging.getLogger("penstock.bookkeeping")
 _read_status = msgspec.json.Decoder(StoreStatus).decode
@@ -103,7 +105,7 @@ class Bookkeeping:
         self._heard_at_s: float | None = None
         self._process: Process | None = None
         self._is_closing = asyncio.Event()
-        self._is_failing = False  # as the log has it
+        self._trouble = ""  # as the log has it
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -184,17 +186,21 @@ class Bookkeeping:
             self.status = _read_status(line)
         except msgspec.DecodeError:
             return
-        self._tell_failures(self.status)
+        self._tell_troubles(self.status)
         self._on_status(self.status)
 
-    def _tell_failures(self, status: StoreStatus) -> None:
-        """Once when the store begins to fail, once when it is well again: its words may differ every second."""
-        if status.store.startswith(FAILING) and not self._is_failing:
+    def _tell_troubles(self, status: StoreStatus) -> None:
+        """Once when one begins, once when the store is well again: its words may differ every second."""
+        trouble = next((each for each in (FAILING, DOUBTING) if status.store.startswith(each)), "")
+        if trouble == self._trouble or not (trouble or status.store == "ok"):
+            return
+        if trouble == FAILING:
             log.warning("store_failing store=%s: records wait in the journal (%r)", status.address, status.store)
-            self._is_failing = True
-        elif status.store == "ok" and self._is_failing:
+        elif trouble == DOUBTING:
+            log.warning("clock_doubted store=%s: it is %s", status.address, status.store)
+        else:
             log.info("store_well_again store=%s", status.address)
-            self._is_failing = False
+        self._trouble = trouble
 
     def _hang_up(self) -> None:
         if self._process is not None and self._process.stdin is not None:

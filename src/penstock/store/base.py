@@ -9,6 +9,7 @@ from typing import Protocol
 
 from penstock.core.record import CallRecord
 from penstock.errors import PenstockError
+from penstock.store.belief import Belief
 from penstock.store.rows import Row
 from penstock.store.segments import BadLine
 
@@ -48,6 +49,9 @@ class Window:
 
 
 EVER = Window()
+
+FIRST_SOUND_CLOCK = 1_577_836_800.0
+"""2020: a clock that says less was not set since its battery died, which is what it says then, 1970 or 2000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +105,21 @@ class Store(Protocol):
         """Return when all that was written would survive a loss of power."""
 
     def shed(self, kind: Kind, *, before: float | None, limit: int) -> int:
-        """Delete the oldest records, at most `limit` and none received at `before` or later; return how many."""
+        """Delete the oldest records, at most `limit` and none received at `before` or later; return how many.
+
+        With `before`, those from before FIRST_SOUND_CLOCK stay: nobody knows how old they are.
+        """
 
     def oldest_at(self, kind: Kind) -> float | None:
         """When the first of a kind was received; None = there is none."""
+
+    def newest_at(self, kind: Kind) -> float | None:
+        """When the last of a kind was received; None = there is none."""
+
+    def belief(self) -> Belief | None:
+        """What was last believed about the time, by whichever gateway; None = nobody has looked for old records yet."""
+
+    def believe(self, belief: Belief) -> None: ...
 
     def used_bytes(self) -> int:
         """What the records take, as far as the database can say; space that was freed does not count."""

@@ -43,6 +43,12 @@ for all of them together: beyond it the oldest go. The bookkeeper deletes 1000 a
 freed space of SQLite's file back a mebibyte at a time; PostgreSQL does that itself (autovacuum), and its size is
 estimated from the number of rows, because its files do not shrink.
 
+A clock that is set wrongly makes everything look old. So one that leaps by more than a third of what is kept, against
+the time that was known last and what has passed since, is not believed at once: `/health/detail` and the log say so,
+and only what is old by the time that was known goes. It is believed when it has run on like that for three days (or for
+a third of what is kept, if that is less), restarts not counted, as after a year in which the machine was off. Records
+from before 2020 were made before a clock was set: nobody knows how old they are, and only `keep_size` deletes them.
+
 ## When something is broken
 
 * **The gateway is killed**: what a client was told is in the journal; calls that were open become `interrupted`.

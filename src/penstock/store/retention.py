@@ -7,11 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from penstock.store.base import Kind, Store
+from penstock.store.belief import first_belief, next_belief, told, tolerated
 
 STEP_ROWS = 1000
 STEPS_PER_MEASUREMENT = 20
 MEASURE_EVERY_S = 2.0
 """A server's own statistics are a second old: looking again at once would delete twice what is too much."""
+
+LOOK_EVERY_S = 20.0
+"""At the clock."""
 
 REST_S = 30.0
 """How long it is left alone when there is nothing to do."""
@@ -30,7 +34,10 @@ KEEP_ALL = Limits()
 
 
 class Retention:
-    """Keeps one store within its limits. `shed` counts what was deleted, `used_bytes` is the last measurement."""
+    """Keeps one store within its limits. `shed` counts what was deleted, `used_bytes` is the last measurement.
+
+    `doubt` says why the clock is not believed; "" = it is.
+    """
 
     def __init__(
         self,
@@ -42,17 +49,21 @@ class Retention:
     ) -> None:
         self.shed = 0
         self.used_bytes: int | None = None
+        self.doubt = ""
         self._store = store
         self._limits = limits
         self._clock = clock
         self._now = now
         self._rests_until_s = self._measure_at_s = 0.0
         self._surplus_steps = 0
+        self._time = 0.0  # as far as it is believed, when it was last looked
+        self._looked_at_s: float | None = None
 
     def step(self) -> bool:
         """Do a little of what is due; True = there is more. Raises StoreAway."""
         if self._clock() < self._rests_until_s:
             return False
+        self._look_at_the_clock()
         if self._shed_old() or self._shed_surplus() or self._store.give_back():
             return True
         self._rests_until_s = self._clock() + REST_S
@@ -64,9 +75,25 @@ class Retention:
             Kind.LOADS: self._limits.keep_s,
             Kind.SAMPLES: self._limits.keep_samples_s,
         }
-        return any(
-            keep_s is not None and self._shed(kind, before=self._now() - keep_s) for kind, keep_s in keep.items()
-        )
+        return any(keep_s is not None and self._shed(kind, before=self._time - keep_s) for kind, keep_s in keep.items())
+
+    def _look_at_the_clock(self) -> None:
+        """Several gateways may go by one belief: whose clock is right undoes what another one doubts."""
+        shortest_s = min(filter(None, (self._limits.keep_s, self._limits.keep_samples_s)), default=None)
+        now_s = self._clock()
+        if shortest_s is None or (self._looked_at_s is not None and now_s < self._looked_at_s + LOOK_EVERY_S):
+            return
+        wall, tolerated_s = self._now(), tolerated(shortest_s)
+        passed_s = 0.0 if self._looked_at_s is None else now_s - self._looked_at_s
+        before = self._store.belief() or first_belief(wall, self._newest_at())
+        belief = next_belief(before, wall, passed_s, tolerated_s)
+        self._store.believe(belief)
+        self._looked_at_s = now_s
+        self._time = min(wall, belief.at)
+        self.doubt = told(belief, wall, tolerated_s)
+
+    def _newest_at(self) -> float | None:
+        return max((at for kind in Kind if (at := self._store.newest_at(kind)) is not None), default=None)
 
     def _shed_surplus(self) -> bool:
         """Beyond the size, the oldest go, of whatever kind they are."""

@@ -98,3 +98,12 @@ poisoned = Table(
     Column("reason", Text, nullable=False),
     Column("line", Text, nullable=False),
 )
+
+belief = Table(
+    "belief",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("doubted_s", Double),
+)
+"""One row: the time that who deletes old records goes by (store/belief.py)."""

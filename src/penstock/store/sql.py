@@ -6,15 +6,40 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, exc, func, insert, or_, select, true, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    Function,
+    and_,
+    delete,
+    exc,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from penstock.core.record import CallRecord, Outcome
-from penstock.store.base import EVER, Checkpoint, Kind, Place, StoreAway, Window
+from penstock.store import schema
+from penstock.store.base import EVER, FIRST_SOUND_CLOCK, Checkpoint, Kind, Place, StoreAway, Window
+from penstock.store.belief import Belief
 from penstock.store.migrations import migrate
 from penstock.store.rows import LOAD_OUTCOME, Row, Value, last_of_each, record_of
 from penstock.store.schema import calls, gateways, journal_checkpoint, loads, poisoned
 from penstock.store.segments import BadLine
-from penstock.store.statements import TABLES, InsertOr, KindTable, upsert_checkpoint, upsert_gateway, upserts
+from penstock.store.statements import (
+    TABLES,
+    InsertOr,
+    KindTable,
+    upsert_belief,
+    upsert_checkpoint,
+    upsert_gateway,
+    upserts,
+)
 
 BAD_ROW = (exc.DataError, exc.IntegrityError, OverflowError)
 """What is raised because of the row, not because of the database's own state."""
@@ -31,6 +56,7 @@ class SqlStore:
         self._upserts = upserts(insert_or, engine)
         self._upsert_checkpoint = upsert_checkpoint(insert_or)
         self._upsert_gateway = upsert_gateway(insert_or)
+        self._upsert_belief = upsert_belief(insert_or)
 
     def prepare(self) -> None:
         with self._transaction() as connection:
@@ -132,15 +158,31 @@ class SqlStore:
 
     def shed(self, kind: Kind, *, before: float | None, limit: int) -> int:
         of = TABLES[kind]
-        oldest = select(of.table.c.id).where(_inside(of, Window(until=before))).order_by(of.table.c[of.at]).limit(limit)
+        window = EVER if before is None else Window(FIRST_SOUND_CLOCK, before)
+        oldest = select(of.table.c.id).where(_inside(of, window)).order_by(of.table.c[of.at]).limit(limit)
         with self._transaction() as connection:
             return connection.execute(delete(of.table).where(of.table.c.id.in_(oldest))).rowcount
 
     def oldest_at(self, kind: Kind) -> float | None:
-        of = TABLES[kind]
+        return self._extreme(func.min(_at(kind)))
+
+    def newest_at(self, kind: Kind) -> float | None:
+        return self._extreme(func.max(_at(kind)))
+
+    def _extreme(self, of: Function[float]) -> float | None:
         with self._transaction() as connection:
-            at: float | None = connection.execute(select(func.min(of.table.c[of.at]))).scalar_one()
+            at: float | None = connection.execute(select(of)).scalar_one()
         return at
+
+    def belief(self) -> Belief | None:
+        columns = schema.belief.c
+        with self._transaction() as connection:
+            row = connection.execute(select(columns.at, columns.doubted_s)).first()
+        return None if row is None else Belief(row.at, row.doubted_s)
+
+    def believe(self, belief: Belief) -> None:
+        with self._transaction() as connection:
+            connection.execute(self._upsert_belief, {"number": 1, "at": belief.at, "doubted_s": belief.doubted_s})
 
     # Reading.
 
@@ -190,6 +232,11 @@ class SqlStore:
             raise
         except exc.DBAPIError as error:
             raise StoreAway(str(error.orig), is_locked=self._is_locked(error)) from error
+
+
+def _at(kind: Kind) -> Column[float]:
+    of = TABLES[kind]
+    return of.table.c[of.at]
 
 
 def _inside(of: KindTable, window: Window) -> ColumnElement[bool]:

@@ -14,7 +14,7 @@ from penstock.core.host_sample import HostSample
 from penstock.core.load_record import LoadRecord
 from penstock.core.record import CallRecord, Outcome
 from penstock.store.base import Kind
-from penstock.store.schema import calls, gateways, journal_checkpoint, loads, samples
+from penstock.store.schema import belief, calls, gateways, journal_checkpoint, loads, samples
 
 Insert: TypeAlias = sqlite.Insert | postgresql.Insert
 InsertOr: TypeAlias = Callable[[Table], Insert]
@@ -85,3 +85,9 @@ def upsert_gateway(insert_or: InsertOr) -> Insert:
     return statement.on_conflict_do_update(
         index_elements=[gateways.c.gateway_id], set_={"state_dir": statement.excluded.state_dir}
     )
+
+
+def upsert_belief(insert_or: InsertOr) -> Insert:
+    statement = insert_or(belief)
+    changed = {name: statement.excluded[name] for name in ("at", "doubted_s")}
+    return statement.on_conflict_do_update(index_elements=[belief.c.number], set_=changed)

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, inspect, text
 from penstock.store.base import StoreAway
 from penstock.store.views import views
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision in versions/."""
 
 
