@@ -14,6 +14,7 @@ from penstock.discovery.first_config import configuration_found, demo_configurat
 from penstock.discovery.gguf import GgufFacts, Use
 from penstock.discovery.machine import Engine, find_engine, host_memory_bytes
 from penstock.discovery.models import FoundModel
+from penstock.discovery.placing import Gpu
 
 GIB = 2**30
 
@@ -79,3 +80,26 @@ def test_the_machine_is_asked_for_its_engine_and_its_memory(tmp_path: Path) -> N
     (tmp_path / "llama-server").chmod(0o755)
     assert find_engine({"PATH": str(tmp_path)}) == Engine(str(tmp_path / "llama-server"))
     assert host_memory_bytes() > 2**28
+
+
+def test_models_are_placed_on_the_gpus_of_a_machine_that_has_some() -> None:
+    both = [Gpu("gpu0", 24 * GIB, "NVIDIA GeForce RTX 4090"), Gpu("gpu1", 24 * GIB)]
+    found = [model("one"), model("two"), model("large", 30 * GIB), model("shared", 60 * GIB)]
+    text = configuration_found(found, Engine("/bin/llama-server"), 64 * GIB, both)
+    settings = accepted(text)
+    assert "gpu0: {memory: 22609MiB}  # of 24.0 GiB, NVIDIA GeForce RTX 4090" in text
+    assert list(settings.devices) == ["gpu0", "gpu1", "ram"]
+    assert [dict(settings.models[name].env).get("CUDA_VISIBLE_DEVICES") for name in ("one", "two", "large")] == [
+        "0",
+        "1",
+        None,
+    ]
+    layers = {name: each.gguf.gpu_layers for name, each in settings.models.items() if each.gguf}
+    assert (layers["one"], layers["large"]) == (99, 99)
+    assert 0 < (layers["shared"] or 0) < 32
+
+
+def test_with_one_gpu_there_is_nothing_to_choose() -> None:
+    text = configuration_found([model("one")], Engine("/bin/llama-server"), 64 * GIB, [Gpu("gpu0", 8 * GIB)])
+    assert accepted(text).models["one"].env == ()
+    assert "gpu_layers: 99  # all" in text

@@ -164,3 +164,22 @@ def test_with_a_gpu_beside_the_hosts_memory_offloaded_layers_go_to_the_gpu(model
     whole, half = dict(estimates["a"]), dict(estimates["b"])
     assert 0 < half["gpu0"] < whole["gpu0"]
     assert half["gpu0"] + half["ram"] == whole["gpu0"] + whole["ram"]
+
+
+def test_of_several_gpus_those_that_the_engine_sees_share_in_proportion_to_their_memory(models: DemoModels) -> None:
+    gguf = {"path": str(models.chat_a), "context": 1024}
+    named = {"all": {}, "one": {"CUDA_VISIBLE_DEVICES": "1"}, "none": {"CUDA_VISIBLE_DEVICES": ""}}
+    named["other"] = {"CUDA_VISIBLE_DEVICES": "GPU-4711"}
+    devices = {"gpu0": {"memory": "8GiB"}, "gpu1": {"memory": "24GiB"}, "ram": {"memory": "8GiB"}}
+    written = {name: {"gguf": gguf, "env": env} for name, env in named.items()}
+    estimates = estimated_footprints(Settings.model_validate({"devices": devices, "models": written}))
+    placed = {name: dict(sizes) for name, sizes in estimates.items()}
+    assert placed["all"] == placed["other"]
+    assert placed["all"]["gpu1"] == pytest.approx(3 * placed["all"]["gpu0"], abs=4)
+    assert placed["one"] == {"gpu1": placed["all"]["gpu0"] + placed["all"]["gpu1"], "ram": placed["all"]["ram"]}
+    assert placed["none"] == {"ram": sum(placed["all"].values())}
+    del devices["ram"]
+    (whole,) = estimated_footprints(
+        Settings.model_validate({"devices": devices, "models": {"m": written["all"]}})
+    ).values()
+    assert sum(size for _, size in whole) == placed["none"]["ram"]

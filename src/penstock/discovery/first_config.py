@@ -8,18 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from penstock.core.footprint import footprint
 from penstock.discovery.demo import CHAT_CONTEXT, DemoModels
-from penstock.discovery.gguf import Use
 from penstock.discovery.machine import Engine
 from penstock.discovery.models import FoundModel
+from penstock.discovery.placing import SLOTS, Gpu, Place, Placing
 
-SLOTS = 4
-CONTEXT_PER_SLOT = 8192
 SHARE_FOR_MODELS = 0.8
 """Of the host's memory; the rest is left to everything else that runs on it."""
 
-_SMALLEST_CONTEXT = 2048
 _LONGEST_DEMO_ANSWER = 400  # tokens; an answer ends by itself long before, nearly always
 
 
@@ -56,52 +52,50 @@ models:{chats}
 """
 
 
-def configuration_found(models: Sequence[FoundModel], engine: Engine, memory_bytes: int) -> str:
-    """Serve what was found, as far as it fits. memory_bytes: of the host."""
+def configuration_found(
+    models: Sequence[FoundModel], engine: Engine, memory_bytes: int, gpus: Sequence[Gpu] = ()
+) -> str:
+    """Serve what was found, as far as it fits. memory_bytes: of the host. gpus: those that the engine can use."""
     room_bytes = int(memory_bytes * SHARE_FOR_MODELS)
-    served, left_out = [], []
+    placing, served, left_out = Placing(room_bytes, gpus), [], []
     for model in models:
-        context_tokens = _context_tokens(model, room_bytes)
-        if context_tokens is None:
+        place = placing.place(model)
+        if place is None:
             left_out.append(f"#   {_one_line(model.name)}: {_gigabytes(model.file_bytes)}\n")
         elif "${" not in f"{model.name}{model.path}{model.mmproj}":  # a configuration would take it for a macro
-            served.append(_entry(model, context_tokens))
+            served.append(_entry(model, place, has_choice=len(gpus) > 1))
     return (
         f"# What was found on this machine, run by {_one_line(str(engine))}.\npenstock: 1\n\n"
-        f"devices:\n  ram: {{memory: {room_bytes // 2**20}MiB}}  # of {_gigabytes(memory_bytes)}\n\n"
+        f"devices:\n{''.join(map(_device, gpus))}"
+        f"  ram: {{memory: {room_bytes // 2**20}MiB}}  # of {_gigabytes(memory_bytes)}\n\n"
         + ("# Too large for this memory:\n" + "".join(left_out) + "\n" if left_out else "")
         + ("models:\n" + "\n".join(served) if served else "models: {}\n")
     )
 
 
-def _entry(model: FoundModel, context_tokens: int) -> str:
+def _device(gpu: Gpu) -> str:
+    product = f", {_one_line(gpu.product)}" if gpu.product else ""
+    return f"  {gpu.name}: {{memory: {gpu.room_bytes // 2**20}MiB}}  # of {_gigabytes(gpu.memory_bytes)}{product}\n"
+
+
+def _entry(model: FoundModel, place: Place, *, has_choice: bool) -> str:
     facts = model.facts
     remarks = [facts.architecture, facts.quantisation, _gigabytes(model.file_bytes)]
     lines = [f"path: {_quoted(model.path)}"]
     if model.mmproj:
         lines.append(f"mmproj: {_quoted(model.mmproj)}")
-    if context_tokens:
+    if place.context_tokens:
         trained = f"; the model was trained for {facts.context_tokens}" if facts.context_tokens else ""
-        lines.append(f"context: {context_tokens}  # {context_tokens // SLOTS} for each slot{trained}")
-    return (
-        f"  {_quoted(model.name)}:  # {_one_line(', '.join(remark for remark in remarks if remark))}\n"
-        "    gguf:\n" + "".join(f"      {line}\n" for line in lines) + f"    parallel: {SLOTS}\n"
-    )
-
-
-def _context_tokens(model: FoundModel, room_bytes: int) -> int | None:
-    """The most with which it fits, up to CONTEXT_PER_SLOT for each; 0 = the engine's choice, None = it never fits."""
-    facts = model.facts
-    shape = facts.shape(model.weights_bytes)
-    if facts.use is not Use.CHAT:
-        fits = footprint(shape, context_tokens=0, slots=SLOTS).total_bytes <= room_bytes
-        return 0 if fits else None
-    context = min(CONTEXT_PER_SLOT, facts.context_tokens or CONTEXT_PER_SLOT) * SLOTS
-    while footprint(shape, context_tokens=context, slots=SLOTS).total_bytes > room_bytes:
-        context //= 2
-        if context < _SMALLEST_CONTEXT:
-            return None
-    return context
+        lines.append(f"context: {place.context_tokens}  # {place.context_tokens // SLOTS} for each slot{trained}")
+    if place.gpu_layers is not None:
+        is_whole = place.gpu_layers > len(facts.layers)
+        lines.append(f"gpu_layers: {place.gpu_layers}  # {'all' if is_whole else f'of {len(facts.layers)}'}")
+    entry = f"  {_quoted(model.name)}:  # {_one_line(', '.join(remark for remark in remarks if remark))}\n"
+    entry += "    gguf:\n" + "".join(f"      {line}\n" for line in lines)
+    if has_choice and place.gpu is not None:
+        number = place.gpu.name.removeprefix("gpu")
+        entry += f'    env: {{CUDA_DEVICE_ORDER: PCI_BUS_ID, CUDA_VISIBLE_DEVICES: "{number}"}}\n'
+    return f"{entry}    parallel: {SLOTS}\n"
 
 
 def _quoted(text: object) -> str:
