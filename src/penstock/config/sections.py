@@ -41,8 +41,8 @@ BreakerOrOff = Annotated[BreakerSettings | None, BeforeValidator(_unless_off)]
 class DeviceSettings(Section):
     """One pool of memory that models occupy. `gpu0`, `gpu1`, … are the GPUs as nvidia-smi counts them (AMD's where
     there is none of NVIDIA): what they really have free is looked at. `ram` is the host's memory. Other names are free.
-    Layers of a `gguf:` model on GPUs are estimated to be shared by all of them in proportion to their memory, or by those
-    that the model's `env` names in `CUDA_VISIBLE_DEVICES`.
+    Layers of a `gguf:` model on GPUs are estimated to be shared by all of them in proportion to their memory, or by
+    those that the model's `env` names in `CUDA_VISIBLE_DEVICES`.
     """
 
     memory: v.Size = Field(description="Memory that models may fill.")
