@@ -68,6 +68,11 @@ def sqlite_address(path: Path) -> StoreAddress:
     return StoreAddress(f"sqlite:///{absolute}", absolute)
 
 
+def is_ours(url: str) -> bool:
+    """Whether it names a kind of store that there is."""
+    return _SCHEME.fullmatch(url) is not None
+
+
 def choose_address(
     asked: str | None,
     configured: str | None,
@@ -84,6 +89,6 @@ def choose_address(
         return read_address(asked)
     if configured is not None:
         return read_address(configured, folder)
-    if _SCHEME.fullmatch(environ.get(DATABASE_URL, "")):
+    if is_ours(environ.get(DATABASE_URL, "")):
         return read_address(environ[DATABASE_URL])
     return sqlite_address(state_dir / FILE_NAME)

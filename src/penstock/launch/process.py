@@ -20,6 +20,7 @@ from collections import deque
 from pathlib import Path
 
 from penstock.launch.base import Exit, LaunchFailed, LaunchSpec, LogSink, Running
+from penstock.launch.inheritance import inherited
 from penstock.launch.living import MARK, kill_marked
 from penstock.launch.output import Output
 from penstock.launch.remedy import remedy
@@ -108,7 +109,7 @@ class _Guard:
         number = self._last_number
         source, output = os.pipe()
         engine = self._engines[number] = _Engine(self, number, spec, Output(source, log))
-        env = {**os.environ, **dict(spec.env), MARK: engine.mark}
+        env = {**inherited(os.environ), **dict(spec.env), MARK: engine.mark}
         self._send("start", number, spec.argv, env, spec.cwd, spec.cmd_stop, fds=(source, output))
         try:
             await engine.started
@@ -266,7 +267,7 @@ class _Engine:
         argv = self._spec.cmd_stop
         if argv is None or any("${PID}" in word for word in argv):
             return
-        env = {**os.environ, **dict(self._spec.env)}
+        env = {**inherited(os.environ), **dict(self._spec.env)}
         try:
             subprocess.run(argv, env=env, cwd=self._spec.cwd, stdin=subprocess.DEVNULL, timeout=grace_s, check=False)
         except (OSError, subprocess.TimeoutExpired):
