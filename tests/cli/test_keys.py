@@ -111,6 +111,33 @@ def test_the_state_folder_may_be_the_configurations(tmp_path: Path) -> None:
     assert (tmp_path / "kept" / "keys.yaml").is_file()
 
 
+def test_the_usual_configuration_says_where_as_it_does_for_the_gateway(tmp_path: Path) -> None:
+    (tmp_path / "penstock.yaml").write_text(f"{CONFIG}state_dir: kept\n")
+    assert keys(tmp_path, "add", "ann").returncode == 0
+    assert (tmp_path / "kept" / "keys.yaml").is_file()
+    assert [row["name"] for row in listed(tmp_path)] == ["ann"]
+
+
+def test_models_that_nothing_is_called_are_warned_of_and_the_key_is_made(tmp_path: Path) -> None:
+    (tmp_path / "penstock.yaml").write_text(
+        'penstock: 1\nmodels: {m: {upstream: "http://127.0.0.1:9", aliases: [alias]}}\n'
+        "selectors: {any: {strategy: warm, targets: [m]}}\n"
+    )
+    asked = ["m", "al*", "any", "nonexistent", "x*"]
+    made = keys(tmp_path, "add", "ann", *(word for each in asked for word in ("--models", each)))
+    warnings = [line for line in made.stderr.splitlines() if "warning" in line]
+    assert made.returncode == 0
+    assert warnings == [
+        f"penstock: warning: --models {each}: no model is called that at the moment" for each in ("nonexistent", "x*")
+    ]
+    assert listed(tmp_path)[0]["models"] == asked
+
+
+def test_where_nobody_knows_the_models_nothing_is_warned_of(tmp_path: Path) -> None:
+    made = keys(tmp_path, "add", "ann", "--models", "nonexistent")
+    assert (made.returncode, "warning" in made.stderr) == (0, False)
+
+
 def test_several_at_once_lose_no_key(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         made = list(pool.map(lambda name: keys(tmp_path, "add", name), "abcd"))

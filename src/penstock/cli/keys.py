@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from penstock.cli.usual import BAD_CONFIGURATION, FAILED, USAGE, usual_place
+
 if TYPE_CHECKING:
     from penstock.config.access import KeySettings
+    from penstock.config.schema import Settings
     from penstock.runtime.key_file import KeyFile
 
-FAILED, USAGE, BAD_CONFIGURATION = 1, 2, 3
 PREFIX = "sk-penstock-"
 SECRET_BYTES = 32
 
@@ -55,11 +57,15 @@ def add(
     secret = _secret()
     key = _key(name, secret, {member: value for member, value in members.items() if value is not None})
     with _reported():
-        file = _file(state_dir, config)
+        settings = _settings(config, is_needed=state_dir is None)
+        file = _file(state_dir, settings)
+        unknown = _unknown(models or [], settings)
         with file.changing() as keys:
             if name in keys:
                 _fail(f"there is a key `{name}` already; revoke it first, or choose another name", USAGE)
             keys[name] = key
+    for each in unknown:
+        print(f"penstock: warning: --models {each}: no model is called that at the moment", file=sys.stderr)
     if as_json:
         print(json.dumps({"name": name, "key": secret, "hash": key.hash, "file": str(file.path)}, indent=2))
         return
@@ -75,7 +81,7 @@ def add(
 def list_keys(state_dir: StateFolder = None, config: Config = None, as_json: Json = False) -> None:
     """List the keys of the state folder and what they have used of their quotas."""
     with _reported():
-        file = _file(state_dir, config)
+        file = _file(state_dir, None if state_dir else _settings(config, is_needed=True))
         keys = file.read() or {}
     rows = [_row(name, key, file) for name, key in keys.items()]
     if as_json:
@@ -91,7 +97,7 @@ def list_keys(state_dir: StateFolder = None, config: Config = None, as_json: Jso
 def revoke(name: Name, state_dir: StateFolder = None, config: Config = None, as_json: Json = False) -> None:
     """Take a key away: it opens nothing any more."""
     with _reported():
-        file = _file(state_dir, config)
+        file = _file(state_dir, None if state_dir else _settings(config, is_needed=True))
         if file.stamp() is None:
             _fail(f"there are no keys: {file.path} does not exist", FAILED)
         with file.changing() as keys:
@@ -131,16 +137,40 @@ def _key(name: str, secret: str, members: dict[str, object]) -> KeySettings:
     return key
 
 
-def _file(state_dir: Path | None, config: Path | None) -> KeyFile:
-    """As `penstock serve` finds it. Raises ConfigError."""
+def _settings(config: Path | None, *, is_needed: bool) -> Settings | None:
+    """What `penstock serve` would read; None = nothing. Raises ConfigError if that was named or `is_needed`."""
+    from penstock.config.faults import ConfigError
     from penstock.config.load import load
+
+    path = config or usual_place(os.environ)
+    if path is None:
+        return None
+    try:
+        return load(path, environ=os.environ, upstream="http://127.0.0.1").settings
+    except ConfigError:
+        if is_needed or config is not None:
+            raise
+        return None
+
+
+def _file(state_dir: Path | None, settings: Settings | None) -> KeyFile:
+    """As `penstock serve` finds it."""
     from penstock.runtime.key_file import KeyFile
     from penstock.runtime.state_dir import default_state_dir
 
-    if state_dir is None and config is not None:
-        named = load(config, environ=os.environ, upstream="http://127.0.0.1").settings.state_dir
-        state_dir = None if named is None else Path(named)
-    return KeyFile(state_dir or default_state_dir(os.environ))
+    configured = None if settings is None or settings.state_dir is None else Path(settings.state_dir)
+    return KeyFile(state_dir or configured or default_state_dir(os.environ))
+
+
+def _unknown(patterns: list[str], settings: Settings | None) -> list[str]:
+    """Those that match no name; none where nobody can tell: without a configuration, or with a LiteLLM behind."""
+    from penstock.core.key import Key
+
+    if settings is None or settings.pass_through is not None:
+        return []
+    aliases = (alias for model in settings.models.values() for alias in model.aliases)
+    names = {*settings.models, *aliases, *settings.selectors}
+    return [each for each in patterns if not Key("", b"", models=(each,)).may_use(names)]
 
 
 def _row(name: str, settings: KeySettings, file: KeyFile) -> dict[str, object]:

@@ -14,7 +14,8 @@ LogSink = Callable[[bytes], None]
 class LaunchSpec:
     """Everything needed to start one replica, with nothing left to fill in but `${PID}` in `cmd_stop`.
 
-    env: added to what it inherits of the gateway's own environment. address: where the engine will answer, "http://127.0.0.1:5801".
+    env: added to what it inherits of the gateway's own environment. address: where the engine will answer,
+    "http://127.0.0.1:5801".
     """
 
     replica_id: str
