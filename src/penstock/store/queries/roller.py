@@ -7,21 +7,17 @@ comes late, ends late, or is deleted is just another change; hours are made of m
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from itertools import pairwise
 from typing import Protocol
 
-from sqlalchemy import (
-    Connection,
-    delete,
-    insert,
-    or_,
-    select,
-)
+from sqlalchemy import Connection, insert, select
 
 from penstock.core.course import Course, active
 from penstock.store.queries.courses import (
     HAS_ENDED,
+    IS_OPEN,
     Devices,
     read_courses,
     read_devices,
@@ -38,13 +34,11 @@ from penstock.store.queries.tables import (
     VERSION,
     WEEK,
     metadata,
-    rollup_curves,
     rollup_dirty,
     rollup_state,
-    rollup_sums,
 )
 from penstock.store.queries.triggers import create_triggers, has_rollups
-from penstock.store.queries.writing import put_minute_curves, put_minute_sums, roll_coarse
+from penstock.store.queries.writing import minutes_reached, put_minute_curves, put_minute_sums, roll_coarse
 
 STEP_S = 0.05
 """A step goes on for so long; then whoever writes has a turn."""
@@ -55,6 +49,7 @@ calls are about to end, and all of it would have to be done again."""
 
 DUE_AT_ONCE = 500
 MAX_BATCH = 64
+NEAR_S = 300
 REST_S = 5.0
 """How long it is left alone when nothing was due."""
 
@@ -90,19 +85,13 @@ class Roller:
         with self._store.transaction() as connection:
             if has_rollups(connection):
                 create_triggers(connection)
-                return
-            metadata.drop_all(connection)
-            metadata.create_all(connection)
-            connection.execute(insert(rollup_state).values(name="version", value=VERSION))
-            create_triggers(connection)
-            mark_all(connection)
+            else:
+                _make_anew(connection)
 
     def rebuild(self) -> None:
         """Forget all rollups, and mark every minute of the records as not yet rolled up. Raises StoreAway."""
         with self._store.transaction() as connection:
-            for table in (rollup_sums, rollup_curves, rollup_dirty):
-                connection.execute(delete(table))
-            mark_all(connection)
+            _make_anew(connection)
         self._rolled_at_s.clear()
         self._rests_until_s = 0.0
 
@@ -134,8 +123,9 @@ class Roller:
         at = 0
         while at < len(starts):
             began_s = self._clock()
-            yield starts[at : at + self._batch]
-            at += self._batch
+            batch = neighbours(starts[at : at + self._batch])
+            yield batch
+            at += len(batch)
             took_s = self._clock() - began_s
             self._batch = min(2 * self._batch, MAX_BATCH) if took_s < STEP_S / 4 else max(1, self._batch // 2)
 
@@ -154,41 +144,52 @@ class Roller:
 
     def _roll_minutes(self, connection: Connection, starts: Sequence[int], devices: Devices) -> None:
         changed = clean(connection, MINUTE, starts)
+        first, last = min(starts), max(starts) + MINUTE
+        between = list(read_courses(connection, HAS_ENDED, received(first, last)))
         by_minute: dict[int, list[Course]] = {start: [] for start in starts}
-        inside = or_(*(received(first, last) for first, last in _ranges(starts)))
-        for course in read_courses(connection, HAS_ENDED, inside):
-            by_minute[_minute_of(course)].append(course)
-        courses = [course for some in by_minute.values() for course in some]
-        beside = _beside(connection, courses, note_longest(connection, courses))
-        speeds = Speeds(beside, devices)
+        for course in between:
+            by_minute.get(_minute_of(course), []).append(course)
+        longest_s = note_longest(connection, between)
+        reached = minutes_reached(connection, starts)  # by calls that may be gone by now
+        end = max(_last_end(by_minute.values()), max(reached, default=0) + MINUTE)
+        before = list(read_overlapping(connection, first, first, longest_s))
+        behind = list(read_courses(connection, HAS_ENDED, received(last, end)))
+        beside = [*before, *between, *behind]
+        speeds = Speeds([*beside, *read_courses(connection, IS_OPEN)], devices)
         put_minute_sums(connection, {start: fold_sums(some, speeds) for start, some in by_minute.items()})
-        hours = put_minute_curves(connection, {start: Curves(some, MINUTE) for start, some in by_minute.items()})
-        mark(connection, HOUR, {*hours, *(start // HOUR * HOUR for start in starts)})
+        reached |= put_minute_curves(connection, {start: Curves(some, MINUTE) for start, some in by_minute.items()})
+        mark(connection, HOUR, {at // HOUR * HOUR for at in reached.union(starts)})
         if changed:  # those beside them were measured without them
             mark(connection, MINUTE, {_minute_of(course) for course in beside} - set(starts), is_changed=False)
         for start in starts:
             self._rolled_at_s[MINUTE, start] = self._clock()
 
 
+def neighbours(starts: Sequence[int]) -> Sequence[int]:
+    """The first of these minutes, and those that follow as long as they lie close together, whichever way they go.
+
+    What lies between two minutes of a batch is read, too: it may be a few minutes, but not the ninety days between
+    the newest and those that retention has just emptied.
+    """
+    far = (at for at, (one, other) in enumerate(pairwise(starts), 1) if abs(other - one) > NEAR_S)
+    return starts[: next(far, len(starts))]
+
+
+def _make_anew(connection: Connection) -> None:
+    if connection.dialect.name != "sqlite":
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # of a long history, this takes its time
+    metadata.drop_all(connection)
+    metadata.create_all(connection)
+    connection.execute(insert(rollup_state).values(name="version", value=VERSION))
+    create_triggers(connection)
+    mark_all(connection)
+
+
 def _minute_of(course: Course) -> int:
     return int(course.received_at // MINUTE) * MINUTE
 
 
-def _ranges(starts: Sequence[int]) -> list[tuple[int, int]]:
-    """Minutes, those that touch put together."""
-    joined: list[tuple[int, int]] = []
-    for start in sorted(starts):
-        if joined and joined[-1][1] == start:
-            joined[-1] = joined[-1][0], start + MINUTE
-        else:
-            joined.append((start, start + MINUTE))
-    return joined
-
-
-def _beside(connection: Connection, courses: Sequence[Course], longest_s: float) -> list[Course]:
-    """Everything that ran while one of these did, they themselves included."""
-    slots = [slot for course in courses if (slot := active(course, 0.0)) is not None]
-    if not slots:
-        return []
-    first, last = min(start for start, _ in slots), max(end for _, end in slots)
-    return list(read_overlapping(connection, first, last, longest_s))
+def _last_end(groups: Iterable[Sequence[Course]]) -> float:
+    """When the last of these calls gave its slot back; 0 = none had one."""
+    slots = (active(course, 0.0) for courses in groups for course in courses)
+    return max((slot[1] for slot in slots if slot is not None), default=0.0)

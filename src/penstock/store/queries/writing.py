@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 
 from sqlalchemy import (
@@ -24,7 +24,6 @@ from penstock.store.queries.packing import packed, unpacked
 from penstock.store.queries.tables import (
     DIMENSIONS,
     GROUPINGS,
-    HOUR,
     MINUTE,
     SPANS,
     Grouping,
@@ -58,21 +57,29 @@ def put_minute_sums(connection: Connection, folded: Mapping[int, Mapping[Group, 
     _insert(connection, rollup_sums, rows)
 
 
+def minutes_reached(connection: Connection, starts: Collection[int]) -> set[int]:
+    """The minutes into which the calls of these minutes are counted, as they were rolled up."""
+    asked = select(rollup_curves.c.at).where(_curves_of(connection, starts)).distinct()
+    return set(connection.execute(asked).scalars())
+
+
 def put_minute_curves(connection: Connection, curves: Mapping[int, Curves]) -> set[int]:
-    """Instead of what was there; gives the hours that were, or are, touched."""
-    columns = rollup_curves.c
-    last = max(curves) + MINUTE + (state(connection, "longest_s") or 0.0)
-    lately = and_(_of(rollup_curves, Grouping.ALL, MINUTE), columns.at >= min(curves), columns.at <= last)
-    own = and_(lately, columns.received.in_(curves.keys()))
-    touched = set(connection.execute(select(columns.at).where(own).distinct()).scalars())
-    connection.execute(delete(rollup_curves).where(own))
+    """Instead of what was there; gives the minutes into which calls are counted now."""
+    connection.execute(delete(rollup_curves).where(_curves_of(connection, curves.keys())))
     rows = [
         (Grouping.ALL.value, MINUTE, at, start, *group, *share)
         for start, of_minute in curves.items()
         for (at, group), share in of_minute.shares.items()
     ]
     _insert(connection, rollup_curves, rows)
-    return {at // HOUR * HOUR for at in touched.union(row[2] for row in rows)}
+    return {row[2] for row in rows}
+
+
+def _curves_of(connection: Connection, starts: Collection[int]) -> ColumnElement[bool]:
+    columns = rollup_curves.c
+    last = max(starts) + MINUTE + (state(connection, "longest_s") or 0.0)
+    lately = and_(_of(rollup_curves, Grouping.ALL, MINUTE), columns.at >= min(starts), columns.at <= last)
+    return and_(lately, columns.received.in_(starts))
 
 
 def _of(table: Table, grouping: Grouping, span_s: int) -> ColumnElement[bool]:
