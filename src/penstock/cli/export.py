@@ -82,7 +82,7 @@ def export(where: Where, options: ExportOptions) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         except OSError as exc:
-            print(f"penstock: {exc.filename or options.output or 'standard output'}: {exc.strerror}", file=sys.stderr)
+            print(f"penstock: {options.output or 'standard output'}: {exc.strerror}", file=sys.stderr)
             return FAILED
     return FAILED if missing else 0
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from penstock.config.plan import HOST_DEVICE
 from penstock.core.record import Outcome
 from penstock.store.queries.answers import Usage
 from penstock.store.queries.reporting import Report, Spent
@@ -81,8 +82,10 @@ def in_words(report: Report) -> Iterator[tuple[str, str]]:
 def notes(report: Report) -> Iterator[str]:
     """What whoever reads it should know."""
     window = report.window
-    if report.first_at is not None and report.first_at > window.since and report.total.requests:
+    if report.first_at is not None and report.first_at > window.since + report.part_s:
         yield f"Records begin at {moment(report.first_at)}."
+    if report.devices == [HOST_DEVICE]:
+        yield "GPU time is that of the machine: it counts as one device, with GPUs or without, as none are configured."
     if report.long_open:
         yield (
             f"{report.long_open} calls have been open for more than a day, and count as if they went on: "

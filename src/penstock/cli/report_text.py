@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from textwrap import wrap
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
@@ -49,7 +50,7 @@ def lines(report: Report, by: Sequence[str], width: int) -> Iterator[tuple[str, 
         yield from _dimension(report, dimension, width)
     for note in notes(report):
         yield PLAIN, ""
-        yield PLAIN, note
+        yield from ((PLAIN, line) for line in wrap(note, width))
 
 
 def _dimension(report: Report, dimension: str, width: int) -> Iterator[tuple[str, str]]:

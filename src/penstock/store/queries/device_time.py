@@ -52,6 +52,12 @@ def gpu_seconds(snapshot: Snapshot, asked: Asked) -> dict[Group, float]:
     return found
 
 
+def devices_known(snapshot: Snapshot) -> list[str]:
+    """The names of the devices that are counted."""
+    found = snapshot.rows(select(loads.c.devices).where(loads.c.engine.is_not(None)).distinct())
+    return sorted({name for (devices,) in found for _, name in _computing("", _devices_of(devices))})
+
+
 class _Works:
     """What was at work in a window, and beside that. first: when the first of it was received.
 

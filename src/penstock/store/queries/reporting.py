@@ -19,7 +19,7 @@ from penstock.store.queries import lists, timeline
 from penstock.store.queries.answers import Latency, Timeline, Usage, Window
 from penstock.store.queries.asking import DAY_S, Asked
 from penstock.store.queries.courses import CONSUMER, chosen
-from penstock.store.queries.device_time import gpu_seconds
+from penstock.store.queries.device_time import devices_known, gpu_seconds
 from penstock.store.queries.folding import Group, group_of
 from penstock.store.queries.questions import window_of
 from penstock.store.queries.snapshot import Snapshot
@@ -76,12 +76,13 @@ class Report:
     """Models, keys and workloads by seconds of service; the loads of a model are all of its own, whoever caused them.
 
     first_at: when the first call of the whole store was received; None = there is none. long_open: calls that are open
-    for more than a day. part_s: width of the parts, which begin and end with the window.
+    for more than a day. devices: those whose time is gpu_s. part_s: width of the parts, which end with the window.
     """
 
     window: Window
     first_at: float | None
     long_open: int
+    devices: list[str]
     total: Spent
     models: list[Spent]
     keys: list[Spent]
@@ -107,6 +108,7 @@ def report(snapshot: Snapshot, asked: Asked) -> Report:
         window=window_of(asked),
         first_at=first_at,
         long_open=sum(snapshot.now - course.received_at > LONG_OPEN_S for course in open_calls),
+        devices=devices_known(snapshot),
         total=_rows(whole, gpu_s, load_seconds[""])[0],
         models=models,
         keys=keys,
