@@ -25,9 +25,12 @@ class Grid:
     def starts(self) -> list[int]:
         return [self.start + index * self.width for index in range(self.count)]
 
-    def widths(self, until: float) -> list[float]:
-        """Seconds of each bucket that have passed by `until`; at least one millisecond, to be divided by."""
-        return [min(float(self.width), max(0.001, until - start)) for start in self.starts()]
+    def widths(self, now: float) -> list[float]:
+        """Seconds of each bucket that have passed, to be divided by: all, of one that has not begun."""
+        return [self._passed_s(now - start) for start in self.starts()]
+
+    def _passed_s(self, since_s: float) -> float:
+        return max(0.001, min(since_s, self.width)) if since_s >= 0 else float(self.width)
 
 
 def grid_over(since: float, until: float, width: int) -> Grid:
@@ -38,19 +41,24 @@ def grid_over(since: float, until: float, width: int) -> Grid:
 
 
 class Curve:
-    """An integral for each bucket of a grid. Adding takes the same time however many buckets an interval spans."""
+    """An integral for each bucket of a grid. Adding takes the same time however many buckets an interval spans.
 
-    __slots__ = ("_grid", "_parts", "_steps")
+    until: what is added beyond is left out. Where clocks differ, or were set, calls seem to end in the future; of a
+    bucket that has only begun such a moment would be a multiple of what there was.
+    """
 
-    def __init__(self, grid: Grid) -> None:
+    __slots__ = ("_end", "_grid", "_parts", "_steps")
+
+    def __init__(self, grid: Grid, until: float | None = None) -> None:
         self._grid = grid
+        self._end = grid.end if until is None else min(float(grid.end), until)
         self._parts = [0.0] * grid.count
         self._steps = [0.0] * (grid.count + 1)
 
     def add(self, start: float, end: float, per_s: float = 1.0) -> None:
         """`per_s` for every second from start to end, as far as they lie in the grid."""
         grid = self._grid
-        start, end = max(start, grid.start), min(end, grid.end)
+        start, end = max(start, grid.start), min(end, self._end)
         if end <= start:
             return
         width = grid.width
@@ -67,7 +75,7 @@ class Curve:
         """`amount` in all, evenly from start to end; what took no time at all is in one bucket."""
         if end > start:
             self.add(start, end, amount / (end - start))
-        elif self._grid.start <= start < self._grid.end:
+        elif self._grid.start <= start < self._end:
             self._parts[int((start - self._grid.start) // self._grid.width)] += amount
 
     def put(self, index: int, integral: float) -> None:

@@ -16,12 +16,12 @@ from penstock.store.queries.tables import DAY, DIMENSIONS, HOUR, MINUTE, Groupin
 
 
 class CurvesOf:
-    """The curves of a group, and the tokens that flowed."""
+    """The curves of a group, and the tokens that flowed. until: what lies behind is left out; None = nothing is."""
 
     __slots__ = ("active", "in_tokens", "offered", "out_tokens")
 
-    def __init__(self, grid: Grid) -> None:
-        self.offered, self.active, self.in_tokens, self.out_tokens = (Curve(grid) for _ in Share._fields)
+    def __init__(self, grid: Grid, until: float | None = None) -> None:
+        self.offered, self.active, self.in_tokens, self.out_tokens = (Curve(grid, until) for _ in Share._fields)
 
     def add(self, course: Course, now: float) -> None:
         if (wanted := offered(course, now)) is not None:
@@ -37,22 +37,33 @@ class CurvesOf:
             curve.put(index, integral)
 
 
-def read_curves(snapshot: Snapshot, grid: Grid, asked: Filter, by: Sequence[str]) -> dict[Group, CurvesOf]:
-    """Of the ended calls that were there at some time of a grid, whenever they were received."""
+def read_curves(
+    snapshot: Snapshot, grid: Grid, asked: Filter, by: Sequence[str], until: float | None = None
+) -> dict[Group, CurvesOf]:
+    """Of the ended calls that were there at some time of a grid, whenever they were received.
+
+    until: what goes beyond is left out where records are read; None = nothing is.
+    """
     found: dict[Group, CurvesOf] = {}
     spans = [span_s for span_s in (DAY, HOUR, MINUTE) if snapshot.has_rollups and grid.width % span_s == 0]
     if spans:
-        _add_rolled(snapshot, found, grid, asked, by, spans)
+        _add_rolled(snapshot, found, grid, asked, by, spans, until)
         courses = snapshot.of_dirty_minutes(grid.start, grid.end, asked)
     else:
         courses = snapshot.ended_between(grid.start, grid.end, asked)
     for course in courses:
-        _curves_of(found, grid, by, group_of(course)).add(course, snapshot.now)
+        _curves_of(found, grid, by, group_of(course), until).add(course, snapshot.now)
     return found
 
 
 def _add_rolled(
-    snapshot: Snapshot, found: dict[Group, CurvesOf], grid: Grid, asked: Filter, by: Sequence[str], spans: Sequence[int]
+    snapshot: Snapshot,
+    found: dict[Group, CurvesOf],
+    grid: Grid,
+    asked: Filter,
+    by: Sequence[str],
+    spans: Sequence[int],
+    until: float | None,
 ) -> None:
     columns = rollup_curves.c
     group = [columns[name] for name in by]
@@ -67,7 +78,7 @@ def _add_rolled(
         for row in snapshot.rows(query):
             values = dict(zip(by, row[1:], strict=False))
             where = Group(*(values.get(name, "") for name in DIMENSIONS))
-            _curves_of(found, grid, by, where).put(row[0], row[1 + len(by) :])
+            _curves_of(found, grid, by, where, until).put(row[0], row[1 + len(by) :])
 
 
 def _stale(snapshot: Snapshot, grid: Grid) -> dict[int, set[int]]:
@@ -84,9 +95,11 @@ def _stale(snapshot: Snapshot, grid: Grid) -> dict[int, set[int]]:
     return {MINUTE: set(), HOUR: hours, DAY: snapshot.dirty[DAY] | {hour // DAY * DAY for hour in hours}}
 
 
-def _curves_of(found: dict[Group, CurvesOf], grid: Grid, by: Sequence[str], group: Group) -> CurvesOf:
+def _curves_of(
+    found: dict[Group, CurvesOf], grid: Grid, by: Sequence[str], group: Group, until: float | None
+) -> CurvesOf:
     told = Group(*(getattr(group, name) if name in by else "" for name in DIMENSIONS))
     curves = found.get(told)
     if curves is None:
-        curves = found[told] = CurvesOf(grid)
+        curves = found[told] = CurvesOf(grid, until)
     return curves

@@ -30,7 +30,7 @@ READINGS_PER_BUCKET = 10
 
 def timeline(snapshot: Snapshot, asked: Asked) -> Timeline:
     grid = asked.grid
-    widths = grid.widths(asked.until)
+    widths = grid.widths(snapshot.now)
     by_model, by_key = _curves(snapshot, asked, grid)
     models = _busiest(by_model, TOP_MODELS, NO_MODEL)
     keys = _busiest(by_key, TOP_KEYS, NO_KEY)
@@ -61,6 +61,10 @@ class Integrals:
         self.offered, self.active = curves.offered.integrals(), curves.active.integrals()
         self.in_tokens, self.out_tokens = curves.in_tokens.integrals(), curves.out_tokens.integrals()
 
+    @property
+    def is_anything(self) -> bool:
+        return any(map(any, (self.offered, self.active, self.in_tokens, self.out_tokens)))
+
     def empty(self) -> Integrals:
         """As long, and of nothing."""
         made = Integrals.__new__(Integrals)
@@ -83,12 +87,12 @@ def _curves(snapshot: Snapshot, asked: Asked, grid: Grid) -> tuple[dict[str, Int
 
 
 def _with_open(snapshot: Snapshot, asked: Asked, grid: Grid, by: Sequence[str]) -> dict[Group, Integrals]:
-    found = read_curves(snapshot, grid, asked.filter, by)
+    found = read_curves(snapshot, grid, asked.filter, by, snapshot.now)
     for course in snapshot.open_calls(asked.filter):
         group = group_of(course)
         told = Group(*(getattr(group, name) if name in by else "" for name in DIMENSIONS))
         if told not in found:
-            found[told] = CurvesOf(grid)
+            found[told] = CurvesOf(grid, snapshot.now)
         found[told].add(course, snapshot.now)
     return {group: Integrals(curves) for group, curves in found.items()}
 
@@ -101,8 +105,9 @@ def _added_up(found: Mapping[Group, Integrals], by: str) -> dict[str, Integrals]
 
 
 def _busiest(found: Mapping[str, Integrals], count: int, nobody: str) -> dict[str, Integrals]:
-    """By seconds of service; those behind them are put together."""
-    ranked = sorted(found.items(), key=lambda each: (-sum(each[1].active), -sum(each[1].offered), each[0]))
+    """By seconds of service; those behind them are put together. Who only had refusals has no curves."""
+    there = (each for each in found.items() if each[1].is_anything)
+    ranked = sorted(there, key=lambda each: (-sum(each[1].active), -sum(each[1].offered), each[0]))
     told = {name or nobody: curves for name, curves in ranked[:count]}
     for name, curves in ranked[count:]:
         if OTHER in told:
