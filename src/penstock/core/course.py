@@ -110,7 +110,11 @@ MIN_DECODE_S = 0.05
 
 def decode_tok_s(course: Course) -> float | None:
     """Tokens per second from its first token on; None = too short to tell, or the engine did not say how many."""
-    took_s = decode_s(course)
-    if took_s is None or took_s < MIN_DECODE_S or not course.completion_tokens:
+    return tok_s(decode_s(course), course.completion_tokens)
+
+
+def tok_s(took_s: float | None, tokens: int | None) -> float | None:
+    """None = too short to tell, or one of them is unknown, or there were no tokens."""
+    if took_s is None or took_s < MIN_DECODE_S or not tokens:
         return None
-    return course.completion_tokens / took_s
+    return tokens / took_s

@@ -48,7 +48,8 @@ _VALUES: dict[Spread, Callable[[Course], float | None]] = {
 class Sums:
     """Of ended calls. A `…_known` counts the calls of which a sum could be taken: 0 there means that it is unknown.
 
-    prompt_with_cache_tokens: the prompts of those calls whose cached tokens are known.
+    prompt_with_cache_tokens, cached_with_prompt_tokens: of those calls of which both are known; no more is taken from
+    a cache than the prompt has.
     """
 
     requests: int = 0
@@ -58,6 +59,7 @@ class Sums:
     cached_tokens: int = 0
     cached_known: int = 0
     prompt_with_cache_tokens: int = 0
+    cached_with_prompt_tokens: int = 0
     completion_tokens: int = 0
     completion_known: int = 0
     reasoning_tokens: int = 0
@@ -93,7 +95,9 @@ class Sums:
         if course.cached_tokens is not None:
             self.cached_tokens += course.cached_tokens
             self.cached_known += 1
-            self.prompt_with_cache_tokens += course.prompt_tokens or 0
+            if course.prompt_tokens is not None:
+                self.prompt_with_cache_tokens += course.prompt_tokens
+                self.cached_with_prompt_tokens += min(course.cached_tokens, course.prompt_tokens)
         if course.completion_tokens is not None:
             self.completion_tokens += course.completion_tokens
             self.completion_known += 1

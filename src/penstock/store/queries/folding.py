@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -59,14 +60,18 @@ def narrowed(group: Group, grouping: Grouping) -> Group:
 
 
 class Speeds:
-    """Beside how many others calls ran, among `courses`, which must hold all that ran while they did."""
+    """Beside how many others calls ran, among `courses`, which must hold all that ran while they did.
+
+    Open ones among them, too: what still runs has run beside all that has ended since it began.
+    """
 
     def __init__(self, courses: Iterable[Course], devices: Devices) -> None:
         self._devices = devices
         self._slots: dict[tuple[str, str], list[Interval]] = {}
         for course in courses:
             held = active(course, 0.0)
-            if held is not None and not course.is_open and course.model is not None:
+            if held is not None and course.model is not None:
+                held = (held[0], math.inf) if course.is_open else held
                 self._slots.setdefault((course.gateway_id, course.model), []).append(held)
         self._activities: dict[tuple[str, frozenset[str]], Activity] = {}
 

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Table, and_, func, or_, select
 
 from penstock.core import record as spans
+from penstock.core.course import tok_s
 from penstock.core.record import CallRecord, Outcome
 from penstock.core.retries import WITHIN_S, Try, first_tries
 from penstock.store.queries.asking import Asked, BadQuestion
@@ -68,8 +69,7 @@ def _cursor(at: float, record_id: str) -> str:
 
 def _request(record: CallRecord, retry_of: str | None) -> Request:
     reasons = sorted(record.wait_reasons.items(), key=lambda each: (-each[1], each[0]))
-    decode_s = spans.decode_s(record)
-    speed = None if not decode_s or record.completion_tokens is None else record.completion_tokens / decode_s
+    speed = tok_s(spans.decode_s(record), record.completion_tokens)
     enqueued_at = record.received_at + (record.enqueued_s or 0.0)
     return Request(
         id=record.id,

@@ -136,16 +136,20 @@ def _waiting(course: Course, at: float) -> WaitingNow:
 
 
 def _lately(snapshot: Snapshot) -> list[KeyLately]:
-    found = snapshot.sums(snapshot.now - LATELY_S, snapshot.now, EVERYTHING, ("key",))
-    ranked = sorted(found.items(), key=lambda each: (-each[1].requests, each[0].key))
+    ended = snapshot.sums(snapshot.now - LATELY_S, snapshot.now, EVERYTHING, ("key",))
+    found = {group.key: sums for group, sums in ended.items()}
+    for course in snapshot.open_calls(EVERYTHING):
+        if course.received_at >= snapshot.now - LATELY_S:
+            found.setdefault(course.key or "", Sums()).requests += 1
+    ranked = sorted(found.items(), key=lambda each: (-each[1].requests, each[0]))
     return [
         KeyLately(
-            group.key or NO_KEY,
+            key or NO_KEY,
             sums.requests,
             sums.completion_tokens if sums.completion_known else None,
             sums.cached_tokens if sums.cached_known else None,
         )
-        for group, sums in ranked
+        for key, sums in ranked
     ]
 
 

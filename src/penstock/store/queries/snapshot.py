@@ -192,7 +192,8 @@ class Snapshot:
         if not slots:
             return Speeds((), Devices(()))
         first, last = min(start for start, _ in slots), max(end for _, end in slots)
-        return Speeds(self.ended_between(first, last, Filter()), read_devices(self.connection))
+        beside = (*self.ended_between(first, last, Filter()), *self.open_calls(Filter()))
+        return Speeds(beside, read_devices(self.connection))
 
     def ended_between(self, start: float, end: float, asked: Filter) -> Iterator[Course]:
         """Ended calls that were there at some time then; each once."""

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, 
 
 from penstock.core.sums import NUMBERS, Sums
 
-VERSION = 2
+VERSION = 3
 MINUTE, HOUR, DAY, WEEK = 60, 3600, 86400, 604800
 SPANS = (MINUTE, HOUR, DAY, WEEK)
 """Each made of the one before it; they begin at multiples of themselves since the epoch (UTC)."""

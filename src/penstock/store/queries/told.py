@@ -67,6 +67,7 @@ def usage(by_outcome: Mapping[str, Sums], whole: Sums, open_calls: Sequence[Cour
     requests = whole.requests + len(new)
     retries = whole.retries + sum(course.is_retry for course in new)
     running = sum(course.admitted_s is not None for course in open_calls)
+    waiting = sum(course.admitted_s is None and course.enqueued_s is not None for course in open_calls)
     return Usages(
         requests=requests,
         demand=requests - retries,
@@ -78,12 +79,12 @@ def usage(by_outcome: Mapping[str, Sums], whole: Sums, open_calls: Sequence[Cour
         cancelled_queued=outcomes.get(Outcome.CANCELLED_QUEUED, 0),
         rejected=sum(count for outcome, count in outcomes.items() if outcome.startswith("rejected_")),
         running=running,
-        waiting=len(open_calls) - running,
+        waiting=waiting,
         prompt_tokens=whole.prompt_tokens if whole.prompt_known else None,
         cached_tokens=whole.cached_tokens if whole.cached_known else None,
         completion_tokens=whole.completion_tokens if whole.completion_known else None,
         reasoning_tokens=whole.reasoning_tokens if whole.reasoning_known else None,
-        cache_hit_pct=_percent(whole.cached_tokens, whole.prompt_with_cache_tokens),
+        cache_hit_pct=_percent(whole.cached_with_prompt_tokens, whole.prompt_with_cache_tokens),
         energy_j=round(whole.energy_j, 3) if whole.energy_known else None,
     )
 
