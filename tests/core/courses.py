@@ -40,6 +40,7 @@ def courses(draw: st.DrawFn, number: int = 0) -> Course:
         prompt_tokens=draw(tokens),
         cached_tokens=draw(tokens),
         completion_tokens=draw(tokens),
+        reasoning_tokens=draw(st.one_of(st.none(), st.integers(0, 9))),
         energy_j=draw(st.sampled_from([None, 0.0, 2.5])),
     )
 

@@ -36,7 +36,7 @@ def record_of(course: Course) -> CallRecord:
     )
     for name in (
         "model", "key", "workload", "outcome", "retry_count", "enqueued_s", "admitted_s", "first_token_s", "done_s",
-        "prompt_tokens", "cached_tokens", "completion_tokens", "energy_j",
+        "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "energy_j",
     ):  # fmt: skip
         setattr(record, name, getattr(course, name))
     record.count = course.stands_for
