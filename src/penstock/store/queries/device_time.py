@@ -92,7 +92,9 @@ class _Works:
     def _wanted(self, received_at: float, group: Group) -> Group | None:
         """The same one for all its calls."""
         asked = self._asked
-        if not asked.since <= received_at < asked.until or not _is_wanted(group, asked):
+        if not asked.since <= received_at < asked.until:
+            return None
+        if asked.filter is not EVERYTHING and not _is_wanted(group, asked):
             return None
         return self._groups.setdefault(group, group)
 
