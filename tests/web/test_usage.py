@@ -214,7 +214,9 @@ def test_a_filter_that_could_be_meant_otherwise_is_refused(api: TestClient, quer
 
 
 def test_what_a_gateway_says_of_itself_is_believed_before_its_records(api: TestClient) -> None:
+    pool = {"budget": 1.0, "used": 0.5, "in_flight": {"m": 2}, "budget_pct": 50.0}
     said = {
+        "budget": {**pool, "queue_depth": 1, "pools": {"p": pool}},
         "by_model": [
             {"model": "m", "cap": 2, "in_flight": 2, "queue_depth": 1, "wait_ms_p50": 7,
              "queued": [{"id": "w", "key_fp": "ann", "age_s": 3.5, "priority": 1, "wait_reason": "model_cap"}]},
@@ -226,7 +228,9 @@ def test_what_a_gateway_says_of_itself_is_believed_before_its_records(api: TestC
     assert found["queue_available"] is True
     assert found["totals"] == {"in_flight": 2, "queue_depth": 1}
     assert found["queued"][0]["wait_reason"] == "model_cap"
-    assert api.request("GET", "/usage/now", content=b"{nonsense").json()["queue_available"] is False
+    assert (found["budget"]["queue_depth"], found["budget"]["pools"]["p"]["used"]) == (1, 0.5)
+    nobody = api.request("GET", "/usage/now", content=b"{nonsense").json()
+    assert (nobody["queue_available"], nobody["budget"]) == (False, None)
 
 
 def test_a_held_slot_beside_an_idle_gpu_is_a_stall_and_a_busy_machine_is_well(

@@ -17,6 +17,7 @@ from penstock.store.queries.folding import Group
 from penstock.store.queries.questions import window_of
 from penstock.store.queries.shown import (
     Backend,
+    BudgetNow,
     Health,
     HostNow,
     Hosts,
@@ -74,6 +75,7 @@ class Live(msgspec.Struct):
     """What a running gateway knows better than its records: as at /__queue/status."""
 
     by_model: list[LiveModel]
+    budget: BudgetNow | None = None
     total_in_flight: int = 0
     total_queue_depth: int = 0
 
@@ -88,6 +90,7 @@ def now(snapshot: Snapshot, live: Live | None) -> Now:
         stall=_stall(summary, in_flight),
         queue_available=live is not None,
         scheduler=True,
+        budget=None if live is None else live.budget,
         models=[each for each in models if each.in_flight or each.queue_depth or each.cap],
         queued=[waiting for each in models for waiting in each.queued],
         totals={"in_flight": in_flight, "queue_depth": sum(each.queue_depth for each in models)},

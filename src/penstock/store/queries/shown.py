@@ -5,7 +5,7 @@ None is unknown and never 0; moments are epoch seconds. Names are Overlaat's whe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from penstock.store.queries.answers import HostCurves, Window
 
@@ -221,6 +221,32 @@ class ModelNow:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolNow:
+    """A pool of compute, in shares of it. in_flight: calls by model. reserved_for: who has room kept for it."""
+
+    budget: float
+    used: float
+    exclusive: bool = False
+    active_member: str | None = None
+    reserved_for: str | None = None
+    in_flight: dict[str, int] = field(default_factory=dict)
+    budget_pct: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetNow:
+    """The pool named `default`, or the first one; queue_depth and in_flight: of all of them."""
+
+    budget: float
+    used: float
+    queue_depth: int
+    in_flight: dict[str, int]
+    reserved_for: str | None = None
+    budget_pct: float | None = None
+    pools: dict[str, PoolNow] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class KeyLately:
     key: str
     calls: int
@@ -230,12 +256,16 @@ class KeyLately:
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """What goes on. queue_available: a running gateway said so; else it is what the store has of open calls."""
+    """What goes on. queue_available: a running gateway said so; else it is what the store has of open calls.
+
+    budget: None = there are no pools, or no gateway says.
+    """
 
     verdict: str
     stall: str | None
     queue_available: bool
     scheduler: bool
+    budget: BudgetNow | None
     models: list[ModelNow]
     queued: list[WaitingNow]
     totals: dict[str, int]
