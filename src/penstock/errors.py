@@ -71,6 +71,12 @@ class MissingModel(BadRequest):
     code, param = "missing_model", "model"
 
 
+class OddModelName(BadRequest):
+    """The `model` is no name that a model could have: {reason}. GET /v1/models lists those that there are."""
+
+    code, param = "invalid_model_name", "model"
+
+
 class TooLarge(GatewayError):
     """The request body is larger than the {limit_bytes} bytes that this gateway accepts (limits.body)."""
 
@@ -84,7 +90,9 @@ class BodyNotKept(GatewayError):
 
 
 class PromptTooLong(GatewayError):
-    """The prompt is about {prompt_tokens} tokens long; `{model}` accepts at most {limit_tokens} (max_prompt_tokens)."""
+    """The prompt is about {prompt_tokens} tokens long; `{model}` accepts at most {limit_tokens} (max_prompt_tokens).
+    Shorten it, or ask a model that accepts more.
+    """
 
     status, code, outcome, is_retry_useful = 413, "prompt_too_long", "rejected_too_large", False
 
@@ -93,6 +101,12 @@ class UnknownModel(GatewayError):
     """The model `{model}` does not exist. GET /v1/models lists the names that do.{hint}"""
 
     status, code, outcome, param, is_retry_useful = 404, "model_not_found", "rejected_unknown_model", "model", False
+
+
+class NoSuchPath(GatewayError):
+    """There is no path {path} here.{hint}"""
+
+    status, code, outcome, is_retry_useful = 404, "not_found", "rejected_invalid", False
 
 
 class MethodNotAllowed(GatewayError):
@@ -135,7 +149,7 @@ class MissingKey(Unauthorized):
 
 
 class UnknownKey(Unauthorized):
-    """The API key that was shown is not one of this gateway's keys."""
+    """The API key that was shown is not one of this gateway's keys. Its operator makes keys (`penstock keys add`)."""
 
 
 class AmbiguousKey(Unauthorized):
@@ -145,13 +159,13 @@ class AmbiguousKey(Unauthorized):
 
 
 class ExpiredKey(Unauthorized):
-    """The API key `{key}` has expired."""
+    """The API key `{key}` has expired. The gateway's operator makes another with `penstock keys add`."""
 
     code = "expired_api_key"
 
 
 class KeyForbidden(GatewayError):
-    """The key `{key}` may not use the model `{model}`."""
+    """The key `{key}` may not use the model `{model}`. GET /v1/models lists those that it may."""
 
     status, code, outcome, param, is_retry_useful = 403, "model_forbidden", "rejected_forbidden", "model", False
 

@@ -115,7 +115,7 @@ def test_a_count_of_tokens_is_the_length_of_the_prompt() -> None:
         (errors.MethodNotAllowed(path="/", allowed="POST", method="GET"), "invalid_request_error"),
         (errors.TooLarge(limit_bytes=1), "request_too_large"),
         (errors.QueueFull(room="a", limit=1, retry_after_s=7), "overloaded_error"),
-        (errors.StartFailed(model="a", reason="x", detail="log"), "overloaded_error"),
+        (errors.StartFailed(model="a", reason="x", detail="log"), "api_error"),
         (errors.EngineDied(model="a"), "api_error"),
         (errors.EngineTimeout(model="a", seconds=1, limit="x"), "timeout_error"),
     ],

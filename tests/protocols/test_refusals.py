@@ -7,7 +7,7 @@ import json
 import pytest
 
 from penstock import errors
-from penstock.protocols.refusals import openai_failure, openai_refusal
+from penstock.protocols.refusals import anthropic_refusal, openai_failure, openai_refusal
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,11 @@ def test_an_error_is_an_object_with_everything_that_clients_look_for(
     assert headers.get(b"retry-after") == (None if error.retry_after_s is None else b"7")
     assert (headers.get(b"x-should-retry") == b"false") is not error.is_retry_useful
     assert openai_failure(error, "r") == b"data: " + reply.body + b"\n\n"
+
+
+def test_only_who_may_come_back_later_is_told_that_anthropics_api_is_overloaded() -> None:
+    kinds = {
+        error: json.loads(anthropic_refusal(error, "").body)["error"]["type"]
+        for error in (errors.QueueFull(room="m", limit=1), errors.StartFailed(model="m", reason="x"))
+    }
+    assert list(kinds.values()) == ["overloaded_error", "api_error"]

@@ -123,6 +123,27 @@ def test_a_method_that_a_path_does_not_know_is_refused_with_those_it_knows(
     assert json.loads(said.body)["error"]["message"] == f"{path} accepts {allowed}, not {method}."
 
 
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/v1/chat/completion", "Did you mean /v1/chat/completions?"),
+        ("/v1/v1/messages", "Did you mean /v1/messages?"),
+        ("/v1/model", "Did you mean /v1/models?"),
+        ("/api/v1/states", "Did you mean /api/v1/state?"),
+        ("/api/generate", "Calls go to /v1/chat/completions"),
+        ("/" + "x" * 8000, "Calls go to /v1/chat/completions"),
+    ],
+)
+def test_a_path_that_is_not_there_is_told_with_the_one_that_may_have_been_meant(
+    path: str, meant: str, program: Program
+) -> None:
+    said = ask(program, "GET", path)
+    error = json.loads(said.body)["error"]
+    assert (said.status, error["code"], error["type"]) == (404, "not_found", "not_found_error")
+    assert error["message"].startswith(f"There is no path {path} here. ")
+    assert meant in error["message"]
+
+
 def test_every_dialect_says_which_methods_are_allowed() -> None:
     error = MethodNotAllowed(path="/x", allowed="GET, HEAD", method="PUT")
     for refusal in (openai_refusal, anthropic_refusal, llamacpp_refusal):

@@ -90,7 +90,8 @@ def _quota(counted: str, limit: object, per: object) -> Quota:
 
 def quota_text(quota: Quota) -> str:
     """As it is written: "100 requests per 1m", "1M tokens per 1d"."""
-    return f"{_amount_text(quota.limit)} {quota.counted.value} per {duration_text(float(quota.per_s))}"
+    counted = quota.counted.value if quota.limit > 1 else quota.counted.value.removesuffix("s")
+    return f"{_amount_text(quota.limit)} {counted} per {duration_text(float(quota.per_s))}"
 
 
 def _amount_text(amount: int) -> str:

@@ -88,6 +88,8 @@ def llamacpp_failure(error: GatewayError, request_id: str) -> bytes:
 
 def _anthropic_error(error: GatewayError, request_id: str) -> dict[str, object]:
     kind = _ANTHROPIC_TYPES.get(error.status, "api_error")
+    if kind == "overloaded_error" and not error.is_retry_useful:
+        kind = "api_error"  # it does not help to come back later
     said = _with_detail({"type": kind, "message": error.message, "code": error.code}, error)
     return {"type": "error", "error": said, "request_id": request_id}
 

@@ -6,6 +6,7 @@ would be run on another.
 
 from __future__ import annotations
 
+import difflib
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from starlette.routing import Match
 from starlette.staticfiles import StaticFiles
 
 from penstock import __version__
-from penstock.errors import BadRequest, GatewayError
+from penstock.errors import BadRequest, GatewayError, MethodNotAllowed, NoSuchPath
 from penstock.protocols.endpoints import BY_PATH
 from penstock.protocols.refusals import openai_refusal
 from penstock.runtime.gateway import Gateway
@@ -27,7 +28,7 @@ from penstock.web.captures import add_capture_routes
 from penstock.web.compat.overlaat import Overlaat
 from penstock.web.control import Control
 from penstock.web.cors import Cors
-from penstock.web.door import CHANGING_GETS, App, Door, error_body
+from penstock.web.door import CHANGING_GETS, App, Door
 from penstock.web.heads import AnswersHead
 from penstock.web.keys import KeyRoutes
 from penstock.web.listing import Listing
@@ -38,6 +39,8 @@ from penstock.web.usage_relay import UsageRoute
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
+MAX_LIKE_CHARACTERS = 60
+"""Of a path that is not there, for a look at which was meant."""
 UI = Path(str(files("penstock.web") / "ui"))
 
 
@@ -154,15 +157,28 @@ async def _to_page() -> RedirectResponse:
 
 
 async def _say_http(request: Request, exc: HTTPException) -> Response:
-    headers = {name.lower(): value for name, value in (exc.headers or {}).items()}
-    message = f"{request.method} {request.url.path}: {exc.detail}."
-    if allowed := _allowed(request) or headers.get("allow", ""):
-        headers["allow"] = allowed
-        message = f"{request.url.path} accepts {allowed}, not {request.method}."
-        if request.method == "OPTIONS":
-            return Response(status_code=204, headers=headers)
-    code = {404: "not_found", 405: "method_not_allowed"}.get(exc.status_code, "bad_request")
-    return Response(error_body(message, code), exc.status_code, headers, "application/json")
+    path, allowed = request.url.path, _allowed(request) or (exc.headers or {}).get("Allow", "")
+    if request.method == "OPTIONS" and allowed:
+        return Response(status_code=204, headers={"allow": allowed})
+    if allowed:
+        return await _say_refusal(request, MethodNotAllowed(path=path, allowed=allowed, method=request.method))
+    if exc.status_code == 404:
+        return await _say_refusal(request, NoSuchPath(path=path, hint=_hint(request, path)))
+    return await _say_refusal(request, BadRequest(reason=exc.detail))
+
+
+def _hint(request: Request, path: str) -> str:
+    """What may have been meant."""
+    known = {each.decode("ascii") for each in BY_PATH} | {getattr(route, "path", "") for route in request.app.routes}
+    known -= {"", "/"}
+    near = difflib.get_close_matches(
+        path[:MAX_LIKE_CHARACTERS].replace("/v1/v1/", "/v1/"), sorted(known), n=1, cutoff=0.8
+    )
+    if near and "{" not in near[0]:
+        return f" Did you mean {near[0]}?"
+    return (
+        " Calls go to /v1/chat/completions, /v1/messages and their like; GET /api/openapi.json lists the other paths."
+    )
 
 
 def _allowed(request: Request) -> str:

@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from contextlib import suppress
 from typing import Any
 
-import msgspec
-
 from penstock.core.key import Key, Role
 from penstock.core.origin import Network, client_of, is_allowed_origin, is_loopback, is_own_host
 from penstock.errors import ForeignHost, ForeignOrigin, GatewayError, LoopbackOnly, PageHeaderMissing, RoleRequired
@@ -141,10 +139,3 @@ async def answer_error(error: GatewayError, send: Send) -> None:
         headers.append(CHALLENGE)
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})
-
-
-def error_body(message: str, code: str) -> bytes:
-    """The error object of OpenAI's dialect, which the gateway's own routes speak too."""
-    return msgspec.json.encode(
-        {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": code}}
-    )
