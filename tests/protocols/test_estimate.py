@@ -9,15 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.protocols.estimate import MEDIA_TOKENS, SMALL_BYTES, prompt_tokens
+from penstock.core.message import Body
+from penstock.protocols import jsonbody
+from penstock.protocols.estimate import MEDIA_TOKENS, SMALL_BYTES, prompt_tokens, prompt_tokens_of
+from penstock.protocols.jsonpieces import Source
 
 TEXT = "word " * 4_000  # 20 000 bytes, 5 000 tokens
 PICTURE = "data:image/png;base64," + "A" * 100_000
 IDS = list(range(10_000, 15_000))
 
 
+def of_opened(body: Body) -> int:
+    return prompt_tokens_of(Source.of(jsonbody.opened(body)))
+
+
 def estimate(**members: object) -> int:
-    return prompt_tokens(json.dumps({"model": "m", **members}).encode())
+    return of_opened(json.dumps({"model": "m", **members}).encode())
 
 
 def chat(content: object) -> int:
@@ -68,10 +75,34 @@ def test_members_that_are_no_prompt_do_not_count() -> None:
 def test_a_view_of_a_large_body_is_not_copied() -> None:
     body = json.dumps({"prompt": list(range(1_000_000))}).encode()
     tracemalloc.start()
-    assert prompt_tokens(memoryview(body)) == 1_000_000
+    assert of_opened(memoryview(body)) == 1_000_000
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 500_000
+    assert peak < 1_000_000
+
+
+def test_a_large_body_that_nobody_opens_is_taken_as_a_whole_but_for_pictures() -> None:
+    body = {"model": "m", "messages": [{"content": [{"image_url": PICTURE}, {"text": TEXT}, {"image_url": PICTURE}]}]}
+    assert prompt_tokens(json.dumps(body).encode()) == pytest.approx(2 * MEDIA_TOKENS + 5_000, rel=0.02)
+    broken = b'{"messages": [' + TEXT.encode() * 5
+    assert prompt_tokens(broken) == len(broken) // 4
+
+
+@pytest.mark.parametrize("size_bytes", [2_000, 60_000, 200_000])
+@pytest.mark.parametrize("count", [7, 40])
+def test_pictures_of_all_sizes_between_words_count_once_each(size_bytes: int, count: int) -> None:
+    picture = {
+        "type": "image_url",
+        "image_url": {"url": "data:image/png;base64," + "iVBORw0KGgo/" * (size_bytes // 12)},
+    }
+    words = {"type": "text", "text": "some words " * 40}
+    tokens = chat([picture, words] * count)
+    assert tokens == pytest.approx(count * (MEDIA_TOKENS + 110), rel=0.06)
+
+
+def test_what_goes_for_a_large_member_is_its_name() -> None:
+    assert estimate(messages=[], metadata={"note": TEXT * 10}, grammar=TEXT * 10) == 0
+    assert estimate(messages=[{"content": TEXT * 10}], user=TEXT * 10) == pytest.approx(50_000, rel=0.01)
 
 
 def test_a_small_body_is_taken_by_its_size() -> None:
@@ -102,4 +133,4 @@ def test_whatever_comes_there_is_an_estimate_and_it_is_bounded(members: dict[str
 def test_a_crowd_of_messages_is_not_looked_at_one_by_one() -> None:
     crowd = [{"role": "user", "content": "x"}] * 11_000
     assert estimate(messages=crowd) == len(json.dumps(crowd)) // 4
-    assert estimate(messages=crowd[:10_000]) == 0
+    assert estimate(messages=crowd[:1_000]) == 0

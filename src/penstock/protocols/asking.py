@@ -11,7 +11,8 @@ import msgspec
 from penstock.core.message import Body, CallFacts, Edits, Head
 from penstock.errors import MissingModel
 from penstock.protocols import jsonbody
-from penstock.protocols.estimate import prompt_tokens
+from penstock.protocols.estimate import prompt_tokens_of
+from penstock.protocols.jsonpieces import Source
 
 MAX_NAME_CHARACTERS = 512
 """A model's name longer than this is nobody's, and is not repeated in a record or an error."""
@@ -54,13 +55,14 @@ def read(head: Head, body: Body, *, can_stream: bool, counts_by_options: bool = 
     only if `stream_options.include_usage` asks for it: where the caller did not, we do.
     """
     pieces = jsonbody.opened(body)
+    source = Source.of(pieces)
     try:
-        peek = _peek(pieces[0] if len(pieces) == 1 else jsonbody.outline(pieces))
+        peek = _peek(source.text)
     except jsonbody.UNREADABLE as exc:
         raise jsonbody.decode_failed(exc, body) from exc
     is_stream = can_stream and peek.stream is True
     model = checked_name(peek.model)
-    facts = CallFacts(model, pieces, head.query, is_stream, prompt_tokens=prompt_tokens(body))
+    facts = CallFacts(model, pieces, head.query, is_stream, prompt_tokens=prompt_tokens_of(source))
     if peek.metadata is not _ABSENT:
         _take_workload(facts, peek.metadata)
     if peek.prompt_cache_key is not _ABSENT:

@@ -2,14 +2,17 @@
 
 Text is taken at four bytes a token, whatever its language; ids of tokens count one each, pictures and sounds
 a fixed number each instead of their megabytes of base64. A small body is not looked into: whatever it holds,
-it is cheap.
+it is cheap. A large value is not taken apart but looked at in places, so that no look takes long.
 """
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from penstock.core.message import Body
+from penstock.protocols.jsonpieces import NULL, Source
 
 BYTES_PER_TOKEN = 4
 
@@ -19,8 +22,8 @@ MEDIA_TOKENS = 1_000
 SMALL_BYTES = 8_000
 """Up to here the size of the body says enough: it is the first tier of prices."""
 
-MAX_MEMBERS = 10_000
-"""A list of more is not looked at member by member: whatever they are, they are short."""
+LARGE_BYTES = 64 * 1024
+"""A value of more is large."""
 
 _MEDIA = frozenset(
     {
@@ -29,9 +32,13 @@ _MEDIA = frozenset(
     }
 )
 _STEP_BYTES = 64 * 1024
-_ABSENT = msgspec.Raw(b"")
+_LOOK_EVERY_BYTES, _LOOK_BYTES = 1024, 64
+_BASE64 = re.compile(rb"[A-Za-z0-9+/=_-]{%d}" % _LOOK_BYTES)
+_NAME = re.compile(rb'"([a-z_]+)"[ \t\r\n]*:[ \t\r\n]*\Z')
+_NAME_BYTES = 64
+_ABSENT, _NULL = msgspec.Raw(b""), msgspec.Raw(NULL)
 _JSON = (b"", b"{", b"[")
-_QUOTE, _BRACKET = ord('"'), ord("[")
+_QUOTE, _BRACKET = b'"['
 
 
 class _Asked(msgspec.Struct):
@@ -64,33 +71,77 @@ class _Part(msgspec.Struct):
 
 
 _asked = msgspec.json.Decoder(_Asked).decode
-_messages = msgspec.json.Decoder(list[_Message]).decode
+_messages = msgspec.json.Decoder(list[_Message] | None).decode
 _members = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _part = msgspec.json.Decoder(_Part).decode
 
 
 def prompt_tokens(body: Body) -> int:
-    """About how many; of what is not as it should be, a quarter of its bytes."""
+    """About how many, of a body that nobody has opened; of what is not as it should be, a quarter of its bytes."""
     if len(body) <= SMALL_BYTES:
         return len(body) // BYTES_PER_TOKEN
     if bytes(body[:SMALL_BYTES]).lstrip(b" \t\r\n")[:1] not in _JSON:
         return MEDIA_TOKENS  # a file, or a form with one in it
+    if len(body) > LARGE_BYTES:
+        return _of_large(memoryview(body))
+    return prompt_tokens_of(Source(body))
+
+
+def prompt_tokens_of(source: Source) -> int:
+    """The same of a body that was opened: of its large members, those that are prompt count."""
+    text = source.text
+    if len(text) <= SMALL_BYTES and not source.views:
+        return len(text) // BYTES_PER_TOKEN
+    large = sum(
+        _of_large(view) for hole, view in zip(source.holes, source.views, strict=True) if _is_prompt(text, hole)
+    )
     try:
-        asked = _asked(body)
+        asked = _asked(text)
         return (
-            _of_messages(asked.messages)
+            large
+            + _of_messages(asked.messages)
             + sum(map(_of_content, (asked.prompt, asked.input, asked.instructions, asked.system, asked.documents)))
             + sum(map(_of_text, (asked.tools, asked.functions, asked.suffix, asked.query, asked.content)))
             + sum(map(_of_text, (asked.input_prefix, asked.input_suffix, asked.input_extra)))
         )
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return len(body) // BYTES_PER_TOKEN
+        return large + len(text) // BYTES_PER_TOKEN
+
+
+def _is_prompt(text: Body, hole: int) -> bool:
+    """Whether what stands in a hole is of a member that an engine reads as prompt."""
+    name = _NAME.search(text, max(0, hole - _NAME_BYTES), hole)
+    return name is not None and name[1].decode("ascii") in _Asked.__struct_fields__
+
+
+def _of_large(view: memoryview) -> int:
+    """Of a large value. What is in base64 where it is looked at is a picture or a sound up to the next quote."""
+    if _holds_numbers(view):
+        return _count(view, b",") + 1
+    at, text_bytes, media = 0, len(view), 0
+    while at < len(view):
+        if _BASE64.match(view, at):
+            begin = at - _LOOK_EVERY_BYTES + bytes(view[max(0, at - _LOOK_EVERY_BYTES) : at]).rfind(b'"') + 1
+            end = _next_quote(view, at)
+            media += 1
+            text_bytes -= end - max(0, begin)
+            at = end
+        at += _LOOK_EVERY_BYTES
+    return text_bytes // BYTES_PER_TOKEN + media * MEDIA_TOKENS
+
+
+def _next_quote(view: memoryview, at: int) -> int:
+    for start in range(at, len(view), _STEP_BYTES):
+        found = bytes(view[start : start + _STEP_BYTES]).find(b'"')
+        if found >= 0:
+            return start + found
+    return len(view)
 
 
 def _of_messages(raw: msgspec.Raw) -> int:
-    if _count(memoryview(raw), b'"content"') > MAX_MEMBERS:
-        return _of_text(raw)
-    return sum(_of_message(message) for message in _messages(raw or b"[]"))
+    if len(memoryview(raw)) > LARGE_BYTES:
+        return _of_large(memoryview(raw))
+    return sum(map(_of_message, _messages(raw or _NULL) or ()))
 
 
 def _of_message(message: _Message) -> int:
@@ -102,10 +153,9 @@ def _of_content(raw: msgspec.Raw) -> int:
     text = memoryview(raw)
     if not text.nbytes or text[0] != _BRACKET:
         return _of_text(raw)
-    if _holds_numbers(text):
-        return _count(text, b",") + 1
-    members = _members(raw)
-    return _of_text(raw) if len(members) > MAX_MEMBERS else sum(map(_of_member, members))
+    if text.nbytes > LARGE_BYTES or _holds_numbers(text):
+        return _of_large(text)
+    return sum(map(_of_member, _members(raw)))
 
 
 def _of_member(raw: msgspec.Raw) -> int:
@@ -124,7 +174,7 @@ def _count(text: memoryview, what: bytes) -> int:
 
 
 def _of_text(raw: msgspec.Raw) -> int:
-    return memoryview(raw).nbytes // BYTES_PER_TOKEN
+    return 0 if raw == _NULL else memoryview(raw).nbytes // BYTES_PER_TOKEN
 
 
 def _holds_numbers(text: memoryview) -> bool:

@@ -15,7 +15,8 @@ from penstock.core.dotted import Step, steps
 from penstock.core.message import Body, Edits
 from penstock.errors import AmbiguousBody
 from penstock.protocols.jsonpieces import Pieces, Source
-from penstock.protocols.jsontree import UNREADABLE, Tree, decode_failed
+from penstock.protocols.jsontree import Tree, decode_failed
+from penstock.protocols.jsonwalk import UNREADABLE
 
 __all__ = [
     "SMALL_BYTES",

@@ -10,6 +10,7 @@ from penstock.core.dotted import LAST, Step
 from penstock.core.message import Body
 from penstock.errors import BadRequest, InvalidJson
 from penstock.protocols.jsonpieces import NULL, Kept, Pieces, PieceWriter, Source
+from penstock.protocols.jsonwalk import UNREADABLE, end_of_value, unreadable
 
 MAX_MEMBERS = 10_000
 """An object or a list with more is not taken apart: who sends ten thousand members wants something else."""
@@ -17,10 +18,10 @@ MAX_MEMBERS = 10_000
 MAX_SPACE = 4096
 """White space in one place. Nobody needs that much, and skipping millions of it takes time."""
 
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises over JSON that it cannot read."""
+STRETCH_BYTES = 64 * 1024
+"""An object or a list of more is read in steps."""
 
-_OBJECT, _ARRAY = b"{"[0], b"["[0]
+_OBJECT, _OBJECT_END, _ARRAY, _ARRAY_END = b"{}[]"
 _SPACE = re.compile(rb"[ \t\r\n]{0,%d}" % (MAX_SPACE + 1))
 _SOME_SPACE = rb"[ \t\r\n]{0,%d}+" % MAX_SPACE
 _STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
@@ -30,6 +31,7 @@ _BEFORE_MEMBER = re.compile(
     re.DOTALL,
 )
 _elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_text = msgspec.json.Decoder(str).decode
 
 
 class _Name:
@@ -144,6 +146,8 @@ class Tree:
         text = source.text
         start = _skip(text, 0)
         self.top, end = _taken_apart(source, start, len(text))
+        if _skip(text, end) != len(text):
+            raise unreadable("something follows the object", end)
         self._before, self._after = bytes(text[:start]), bytes(text[end:])
 
     @property
@@ -184,8 +188,11 @@ def _opened(child: _Child) -> Container | None:
 def _taken_apart(source: Source, start: int, end: int) -> tuple[Container, int]:
     """The container that begins at `start`, and where it ends; `end`: where the text may end, white space included.
 
-    msgspec knows the values and not where they are; but they follow one another, and each is as long as it is.
+    A small one at one stretch: msgspec knows the values and not where they are; but they follow one another, and each
+    is as long as it is. A large one value by value, so that no stretch is long.
     """
+    if end - start > STRETCH_BYTES:
+        return _walked(source, start)
     text = source.text
     view = memoryview(text)[start:end]
     is_object = text[start : start + 1] != b"["
@@ -194,7 +201,7 @@ def _taken_apart(source: Source, start: int, end: int) -> tuple[Container, int]:
     except UNREADABLE as exc:
         raise decode_failed(exc, view) from exc
     if len(pairs) > MAX_MEMBERS:
-        raise BadRequest(reason=f"it has {len(pairs)} members where at most {MAX_MEMBERS} are read")
+        raise _too_many()
     made = Container(is_object=is_object)
     children, between, at = made.children, _BEFORE_MEMBER if is_object else _BEFORE_ELEMENT, start + 1
     for name, raw in pairs:
@@ -210,6 +217,37 @@ def _taken_apart(source: Source, start: int, end: int) -> tuple[Container, int]:
     return made, end + 1
 
 
+def _walked(source: Source, start: int) -> tuple[Container, int]:
+    text = source.text
+    is_object = text[start] == _OBJECT
+    if not is_object and text[start] != _ARRAY:
+        raise BadRequest(reason="it is no JSON object")
+    made = Container(is_object=is_object)
+    children, between, at = made.children, _BEFORE_MEMBER if is_object else _BEFORE_ELEMENT, start + 1
+    while (end := _skip(text, at)) < len(text) and text[end] != (_OBJECT_END if is_object else _ARRAY_END):
+        found = between.match(text, at, at + STRETCH_BYTES)
+        if found is None or (b"," in (gap := bytes(text[at : found.start(1)]))) != bool(children):
+            raise unreadable("a comma, or the name of a member and its colon, is missing or too long", end)
+        if len(children) == MAX_MEMBERS:
+            raise _too_many()
+        value_at = found.end()
+        at = end_of_value(text, value_at)
+        lead = bytes(found[1])
+        children.append(_Child(gap, lead, _name(lead, value_at), Kept(source, value_at, at)))
+    if end == len(text):
+        raise unreadable("the text ends too early", end)
+    made.tail = bytes(text[at:end])
+    return made, end + 1
+
+
+def _name(lead: bytes, at: int) -> str:
+    """The name in what stands before a value; "" = it is an element of a list."""
+    try:
+        return _text(lead[: lead.rindex(b'"') + 1]) if lead else ""
+    except UNREADABLE as exc:
+        raise unreadable("a name cannot be read", at) from exc
+
+
 def _unnamed(view: memoryview) -> list[tuple[str, msgspec.Raw]]:
     return [("", raw) for raw in _elements(view)]
 
@@ -221,6 +259,10 @@ def _skip(text: Body, at: int) -> int:
     if space.end() - at > MAX_SPACE:
         raise _too_much_space(at)
     return space.end()
+
+
+def _too_many() -> BadRequest:
+    return BadRequest(reason=f"it has more than {MAX_MEMBERS} members in one place")
 
 
 def _too_much_space(at: int) -> BadRequest:
