@@ -161,6 +161,7 @@ def some_history() -> list[Course]:
     ]  # fmt: skip
 
 
+@pytest.mark.timeout(240)
 def test_both_databases_are_asked_the_same_way(store: AnyStore) -> None:
     history = some_history()
     roller = a_roller(store)

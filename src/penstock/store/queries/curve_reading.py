@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import BigInteger, func, literal_column, select
 
 from penstock.core.course import Course, active, offered
 from penstock.core.curves import Curve, Grid
 from penstock.store.queries.courses import Filter
-from penstock.store.queries.coverage import cover
+from penstock.store.queries.coverage import Piece, cover
 from penstock.store.queries.folding import Group, Share, group_of
 from penstock.store.queries.snapshot import Snapshot, between, grouping_for, rolled
 from penstock.store.queries.tables import DAY, DIMENSIONS, HOUR, MINUTE, Grouping, rollup_curves, rollup_dirty
@@ -70,7 +70,7 @@ def _add_rolled(
     bucket = literal_column(f"({columns.at.name} - {grid.start}) / {grid.width}", BigInteger)
     told = [func.sum(columns[name]) for name in Share._fields]
     dirty = select(rollup_dirty.c.start_at).where(rollup_dirty.c.span_s == MINUTE)
-    for piece in cover(grid.start, grid.end, _stale(snapshot, grid), spans):
+    for piece in cover(grid.start, grid.end, _stale(snapshot, grid, spans), spans):
         inside = rolled(rollup_curves, grouping_for(asked, by, piece.span_s), piece.span_s, asked)
         query = select(bucket, *group, *told).where(inside, between(columns.at, piece)).group_by(bucket, *group)
         if piece.span_s == MINUTE and snapshot.dirty[MINUTE]:  # these are read from the records
@@ -81,18 +81,23 @@ def _add_rolled(
             _curves_of(found, grid, by, where, until).put(row[0], row[1 + len(by) :])
 
 
-def _stale(snapshot: Snapshot, grid: Grid) -> dict[int, set[int]]:
+def _stale(snapshot: Snapshot, grid: Grid, spans: Sequence[int]) -> dict[int, set[int]]:
     """Hours and days into which calls of minutes that are dirty now were counted as they were before."""
+    if HOUR not in spans:
+        return {MINUTE: set()}
     hours = set(snapshot.dirty[HOUR])
-    if minutes := snapshot.dirty[MINUTE]:
-        columns = rollup_curves.c
-        dirty = select(rollup_dirty.c.start_at).where(rollup_dirty.c.span_s == MINUTE)
-        first = max(grid.start, min(minutes))  # nothing is counted before it was received
-        last = min(grid.end, max(minutes) + MINUTE + snapshot.longest_s)
-        inside = rolled(rollup_curves, Grouping.ALL, MINUTE, Filter())
-        query = select(columns.at).where(inside, columns.at >= first, columns.at < last, columns.received.in_(dirty))
-        hours |= {row[0] // HOUR * HOUR for row in snapshot.rows(query.distinct())}
+    for piece in snapshot.dirty_ranges:  # each a question of its own: what lies between two of them is most of a window
+        hours.update(_hours_reached(snapshot, grid, piece))
     return {MINUTE: set(), HOUR: hours, DAY: snapshot.dirty[DAY] | {hour // DAY * DAY for hour in hours}}
+
+
+def _hours_reached(snapshot: Snapshot, grid: Grid, piece: Piece) -> Iterator[int]:
+    """Those into which the calls of a range of minutes were counted; nothing is counted before it was received."""
+    columns = rollup_curves.c
+    reach = Piece(MINUTE, max(grid.start, piece.start), min(grid.end, piece.end + snapshot.longest_s + MINUTE))
+    inside = rolled(rollup_curves, Grouping.ALL, MINUTE, Filter())
+    query = select(columns.at).where(inside, between(columns.at, reach), between(columns.received, piece)).distinct()
+    return (row[0] // HOUR * HOUR for row in snapshot.rows(query))
 
 
 def _curves_of(

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, exc, make_url
@@ -22,7 +23,12 @@ LIMIT_S = 10.0
 BUSY_TIMEOUT_MS = 2000
 CONNECT_WITHIN_S = 5
 AT_ONCE = 2
-"""Questions that are answered at the same time; others wait for their turn, no longer than a question may take."""
+"""Questions that are answered at the same time; others wait for their turn."""
+
+TURN_WITHIN_S = 4.0
+"""With the time that a question may take, less than a gateway waits for the answer: so that its reason is heard."""
+
+CANCEL_AGAIN_S = 0.05
 
 CHECK_EVERY_STEPS = 20_000
 CACHE_KIB = 32 * 1024
@@ -48,22 +54,28 @@ class Reader:
     """The store at an address, for as many threads as like. Nothing is connected before the first question."""
 
     def __init__(
-        self, address: StoreAddress, *, limit_s: float = LIMIT_S, now: Callable[[], float] = time.time
+        self,
+        address: StoreAddress,
+        *,
+        limit_s: float = LIMIT_S,
+        turn_within_s: float = TURN_WITHIN_S,
+        now: Callable[[], float] = time.time,
     ) -> None:
         """Raises DriverMissing."""
         check_driver(address)
         self._limit_s = limit_s
+        self._turn_within_s = turn_within_s
         self._now = now
         self._turns = threading.BoundedSemaphore(AT_ONCE)
-        self._engine = _sqlite(address, limit_s) if address.path is not None else _postgres(address, limit_s)
+        self._engine = _sqlite(address) if address.path is not None else _postgres(address, limit_s)
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         """One look; for one question. Raises StoreAway, TookTooLong, Busy."""
-        if not self._turns.acquire(timeout=self._limit_s):
+        if not self._turns.acquire(timeout=self._turn_within_s):
             raise Busy
         try:
-            with self._engine.connect() as connection, connection.begin():
+            with self._engine.connect() as connection, _ended_after(self._limit_s, connection), connection.begin():
                 yield Snapshot(connection, self._now())
         except exc.DBAPIError as error:
             if _is_interrupted(error):
@@ -78,21 +90,49 @@ class Reader:
         self._engine.dispose()
 
 
+@contextmanager
+def _ended_after(limit_s: float, connection: Connection) -> Iterator[None]:
+    """SQLite asks us while it works, PostgreSQL must be told.
+
+    Its statement_timeout is for one statement: a question has several, and reads the rows of some bit by bit.
+    """
+    if connection.dialect.name == "sqlite":
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        end_s = time.monotonic() + limit_s
+        driver.set_progress_handler(lambda: time.monotonic() > end_s, CHECK_EVERY_STEPS)
+        yield
+        return
+    is_over = threading.Event()
+    watch = threading.Thread(target=_cancel, args=(connection, limit_s, is_over), name="question's end", daemon=True)
+    watch.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        watch.join()  # whoever has this connection next is not to be cancelled
+
+
+def _cancel(connection: Connection, limit_s: float, is_over: threading.Event) -> None:
+    """Again and again: between two statements there is nothing to be cancelled."""
+    driver: Any = connection.connection.driver_connection
+    wait_s = limit_s
+    while not is_over.wait(wait_s):
+        driver.cancel_safe(timeout=CONNECT_WITHIN_S)
+        wait_s = CANCEL_AGAIN_S
+
+
 def _is_interrupted(error: exc.DBAPIError) -> bool:
     code = getattr(error.orig, "sqlite_errorcode", None)
     return code == sqlite3.SQLITE_INTERRUPT or getattr(error.orig, "sqlstate", None) == _QUERY_CANCELED
 
 
-def _sqlite(address: StoreAddress, limit_s: float) -> Engine:
+def _sqlite(address: StoreAddress) -> Engine:
     uri = f"file:{quote(str(address.path))}?mode=ro"
     engine = create_engine("sqlite+pysqlite://", creator=lambda: _open(uri), poolclass=QueuePool, pool_size=AT_ONCE)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        driver = connection.connection.driver_connection
-        assert isinstance(driver, sqlite3.Connection)
-        end_s = time.monotonic() + limit_s
-        driver.set_progress_handler(lambda: time.monotonic() > end_s, CHECK_EVERY_STEPS)
         connection.exec_driver_sql("BEGIN")
 
     return engine

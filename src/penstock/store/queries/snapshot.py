@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -48,7 +49,7 @@ from penstock.store.queries.triggers import LONG_S, has_rollups
 from penstock.store.schema import calls
 
 COARSE_TO_FINE = SPANS[::-1]
-RANGES_AT_ONCE = 50
+RANGES_AT_ONCE = 200
 MAX_AT = 1 << 40
 
 _GROUPINGS = {
@@ -212,14 +213,18 @@ class Snapshot:
     def of_dirty_minutes(self, start: float, end: float, asked: Filter) -> Iterator[Course]:
         """Ended calls of minutes that are not rolled up which were there at some time then."""
         dirty = self.dirty[MINUTE]
-        ranges = _joined(sorted(minute for minute in dirty if minute < end), MINUTE)
-        if len(ranges) > RANGES_AT_ONCE:  # far behind: what lies between them is read too, and left out
-            ranges = [Piece(RECORDS, ranges[0].start, ranges[-1].end)]
-        for piece in ranges:
+        for piece in self.dirty_ranges:
+            if piece.start >= end:
+                return
             inside = (HAS_ENDED, received(piece.start, min(piece.end, end)), ends_behind(start))
             for course in read_courses(self.connection, *inside, *chosen(asked)):
                 if int(course.received_at // MINUTE) * MINUTE in dirty:
                     yield course
+
+    @cached_property
+    def dirty_ranges(self) -> list[Piece]:
+        """The minutes that are not rolled up, in order; if there are too many ranges, with some that are."""
+        return at_most(RANGES_AT_ONCE, _joined(sorted(self.dirty[MINUTE]), MINUTE))
 
     # What goes on, and what else there is.
 
@@ -259,6 +264,15 @@ def _joined(starts: Sequence[int], span_s: int) -> list[Piece]:
         else:
             joined.append(Piece(RECORDS, start, start + span_s))
     return joined
+
+
+def at_most(count: int, ranges: Sequence[Piece]) -> list[Piece]:
+    """So many ranges, in order, that hold all of these: those are put together that lie closest to each other."""
+    gaps = sorted((one.end - other.start, at) for at, (one, other) in enumerate(pairwise(ranges), 1))
+    borders = [0, *sorted(at for _, at in gaps[: count - 1]), len(ranges)]
+    return [
+        Piece(RECORDS, ranges[first].start, ranges[last - 1].end) for first, last in pairwise(borders) if first < last
+    ]
 
 
 def _sums_of(found: dict[tuple[int, Group], Sums], index: int, by: Sequence[str], values: Sequence[object]) -> Sums:

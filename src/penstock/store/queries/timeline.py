@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import BigInteger, and_, cast, select
+from sqlalchemy import BigInteger, Select, and_, func, literal, select
 
 from penstock.core.curves import Grid
 from penstock.store.queries.answers import HostCurves, KeyCurves, ModelCurves, Timeline, TotalCurves
@@ -24,7 +25,7 @@ OTHER = "<other>"
 GIB = 1 << 30
 
 SAMPLED_S = 5
-READINGS_PER_BUCKET = 10
+READINGS_PER_BUCKET = 30
 """Of a long window, so many readings of each bucket are enough for its mean."""
 
 
@@ -161,14 +162,9 @@ Reading = Sequence[float | None]
 def host_curves(snapshot: Snapshot, grid: Grid) -> HostCurves:
     """Of all hosts that write to this store; with several, the means of their readings."""
     every_s = max(SAMPLED_S, grid.width // READINGS_PER_BUCKET)
-    asked = select(*_COLUMNS).where(
-        and_(
-            _s.sampled_at >= grid.start, _s.sampled_at < grid.end, cast(_s.sampled_at, BigInteger) % every_s < SAMPLED_S
-        )
-    )
     buckets: list[list[Reading]] = [[] for _ in range(grid.count)]
     totals: tuple[int | None, int | None] = None, None
-    for row in snapshot.rows(asked.order_by(_s.sampled_at)):
+    for row in snapshot.rows(_readings(grid, every_s)):
         reading = _reading(row)
         buckets[int((row[0] - grid.start) // grid.width)].append(reading)
         totals = row[4] or totals[0], row[7] or totals[1]
@@ -185,6 +181,20 @@ def host_curves(snapshot: Snapshot, grid: Grid) -> HostCurves:
         ram_total_gb=_gib(totals[0]),
         gpu_memory_total_gb=_gib(totals[1]),
     )
+
+
+def _readings(grid: Grid, every_s: int) -> Select[Any]:
+    """Those of the grid, in order; of one with wide buckets, those within a moment of the first in every `every_s`."""
+    inside = and_(_s.sampled_at >= grid.start, _s.sampled_at < grid.end)
+    if every_s == SAMPLED_S:
+        return select(*_COLUMNS).where(inside).order_by(_s.sampled_at)
+    looks = select(literal(grid.start, BigInteger).label("at")).cte("looks", recursive=True)
+    looks = looks.union_all(select(looks.c.at + every_s).where(looks.c.at + every_s < grid.end))
+    soon = and_(_s.sampled_at >= looks.c.at, _s.sampled_at < looks.c.at + every_s)
+    earliest = select(func.min(_s.sampled_at)).where(soon).correlate(looks).scalar_subquery()
+    first = select(earliest.label("at")).select_from(looks).cte("first")
+    moment = and_(_s.sampled_at >= first.c.at, _s.sampled_at < first.c.at + SAMPLED_S)
+    return select(*_COLUMNS).join_from(first, samples, moment).where(inside).order_by(_s.sampled_at)
 
 
 def _reading(row: Sequence[object]) -> Reading:

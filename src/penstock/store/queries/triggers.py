@@ -26,12 +26,18 @@ RETURN NULL; END $$"""
 _POSTGRES_TRIGGER = """CREATE TRIGGER rollup_{name} AFTER {event} ON calls REFERENCING {side} TABLE AS {rows}
 FOR EACH STATEMENT EXECUTE FUNCTION rollup_mark()"""
 
+_KNOWN_TRIGGERS = "SELECT tgname FROM pg_trigger WHERE tgrelid = 'calls'::regclass"
+
 _EVENTS = ("INSERT", "UPDATE", "DELETE")
 
 
 def create_triggers(connection: Connection) -> None:
-    """Idempotent: a migration that made the table anew has taken them along."""
-    connection.exec_driver_sql(f"CREATE INDEX IF NOT EXISTS calls_long ON calls (received_at) WHERE done_s > {LONG_S}")
+    """Idempotent: a migration that made the table anew has taken them along.
+
+    What is there is left alone: to make it again, PostgreSQL would wait until nobody reads or writes any calls.
+    """
+    if "calls_long" not in {index["name"] for index in inspect(connection).get_indexes("calls")}:
+        connection.exec_driver_sql(f"CREATE INDEX calls_long ON calls (received_at) WHERE done_s > {LONG_S}")
     if connection.dialect.name == "sqlite":
         for event in _EVENTS:
             row = "OLD" if event == "DELETE" else "NEW"
@@ -39,10 +45,12 @@ def create_triggers(connection: Connection) -> None:
             connection.exec_driver_sql(statement)
         return
     connection.exec_driver_sql(_MARK_MANY)
+    known = set(connection.exec_driver_sql(_KNOWN_TRIGGERS).scalars())
     for event in _EVENTS:
         side, rows = ("OLD", "gone") if event == "DELETE" else ("NEW", "fresh")
-        connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS rollup_{event.lower()} ON calls")
-        connection.exec_driver_sql(_POSTGRES_TRIGGER.format(name=event.lower(), event=event, side=side, rows=rows))
+        statement = _POSTGRES_TRIGGER.format(name=event.lower(), event=event, side=side, rows=rows)
+        if f"rollup_{event.lower()}" not in known:
+            connection.exec_driver_sql(statement)
 
 
 def has_rollups(connection: Connection) -> bool:
