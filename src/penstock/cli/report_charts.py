@@ -59,7 +59,8 @@ def _curves(report: Report) -> str:
     timeline = report.timeline
     totals, starts = timeline.totals, timeline.buckets
     since, until = float(starts[0]), max(report.window.until, starts[-1] + 1.0)
-    frame = _frame(max(1.0, *totals.offered))
+    most = max(totals.offered) or 1.0
+    frame = _frame(most)
 
     def share(index: int) -> float:
         at = starts[index] if index < len(starts) else until
@@ -68,7 +69,7 @@ def _curves(report: Report) -> str:
     upper, middle = frame.steps(totals.offered, share), frame.steps(totals.active, share)
     floor = frame.floor(0.0, 1.0)
     parts = [
-        *frame.levels(_levels(max(1.0, *totals.offered)), compact),
+        *frame.levels(_levels(most), compact),
         f'<polygon class="wait" points="{upper} {floor}"/>',
         f'<polygon class="good" points="{middle} {floor}"/>',
         f'<polyline class="offered" points="{upper}"/>',

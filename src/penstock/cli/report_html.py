@@ -83,7 +83,7 @@ def _tiles(report: Report) -> str:
         ("Generated tokens", tokens(total.completion_tokens)),
         ("GPU time", span(total.gpu_s)),
         ("95 % waited up to", ms(total.latency_ms.waited_p95)),
-        (f"Loads, {span(total.load_s)} in all", count(total.loads)),
+        (f"Loads ({span(total.load_s)})", count(total.loads)),
         ("Energy", energy(total.energy_j)),
     ]
     tiles += [
