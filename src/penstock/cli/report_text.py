@@ -19,6 +19,7 @@ MAX_ROWS = 25
 NAME_COLUMNS = 24
 WIDTH_OF_A_PIPE = 120
 _GAP = "  "
+_ABOUT = 10
 
 PLAIN, STRONG = "", "bold"
 
@@ -45,7 +46,9 @@ def lines(report: Report, by: Sequence[str], width: int) -> Iterator[tuple[str, 
         yield PLAIN, said
         return
     for about, words in in_words(report):
-        yield PLAIN, f"{about:<10}{words}"
+        first, *more = wrap(words, width - _ABOUT)
+        yield PLAIN, f"{about:<{_ABOUT}}{first}"
+        yield from ((PLAIN, " " * _ABOUT + line) for line in more)
     for dimension in by:
         yield from _dimension(report, dimension, width)
     for note in notes(report):
