@@ -14,10 +14,10 @@ _LABELS = {
     b"origin": "origin",
     b"x-request-id": "request_id",
     b"x-request-priority": "priority",
-    b"x-penstock-workload": "workload",
     b"x-overlaat-workload": "workload",
-    b"x-session-id": "session",
+    b"x-penstock-workload": "workload",  # of two that say the same, the later one counts
     b"x-litellm-session-id": "session",
+    b"x-session-id": "session",
     b"x-stainless-retry-count": "retry_count",
     b"x-request-timeout": "request_timeout",
     b"x-stainless-timeout": "read_timeout",

@@ -28,7 +28,10 @@ HOP_BY_HOP = frozenset(
 PLAIN_CONNECTION = frozenset({b"keep-alive", b"Keep-Alive", b"close", b"Close"})
 """Values of Connection that say how long it lasts and nothing else."""
 
-_NOT_TO_ENGINE = HOP_BY_HOP | {b"host", b"content-length", b"expect"}
+_FOR_US = frozenset({b"x-penstock-workload", b"x-overlaat-workload"})
+"""Labels of our records, which are nobody else's business; `metadata.workload` is taken out of bodies, too."""
+
+_NOT_TO_ENGINE = HOP_BY_HOP | _FOR_US | {b"host", b"content-length", b"expect"}
 
 CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"cookie"})
 """What a caller proves itself with. An engine that we launched never sees it."""
