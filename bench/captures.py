@@ -98,7 +98,7 @@ def _calls(captures: Captures, turns: int, conversations: int) -> Iterator[Captu
         head = Head(b"POST", b"/v1/chat/completions", HEADERS, "1.1", None, dict(HEADERS))
         capture = captures.begin(_record(number), ENDPOINT, CaptureLevel.FULL, head)
         assert capture is not None
-        capture.request([request])
+        capture.request(request)
         capture.response_head(200, ANSWER_HEADERS)
         for piece in pieces:
             capture.response(piece)
@@ -168,7 +168,7 @@ def _next_call(captures: Captures, records: Iterator[CallRecord], head: Head) ->
     capture = captures.begin(record, ENDPOINT, None, head)
     record.outcome = "completed"
     if capture is not None:
-        capture.request([BODY])
+        capture.request(BODY)
         capture.response_head(200, ANSWER_HEADERS)
         capture.response(EVENT)
         capture.end()

@@ -62,7 +62,7 @@ def call(
     if capture is None:
         return None
     made.request_bytes, made.response_bytes = len(asked), sum(map(len, answered))
-    capture.request([asked])
+    capture.request(asked)
     capture.model(CaptureLevel.FULL)
     made.first_byte_s = 0.1
     capture.response_head(status, response_headers)

@@ -31,13 +31,9 @@ class Capture(enum.Enum):
     ANSWER = "answer"
     HEADS = "heads only"
 
-    @property
-    def keeps_request(self) -> bool:
-        return self in (Capture.BODIES, Capture.REQUEST)
-
-    @property
-    def keeps_answer(self) -> bool:
-        return self in (Capture.BODIES, Capture.ANSWER)
+    def __init__(self, told: str) -> None:
+        self.keeps_request = told in ("both bodies", "request")
+        self.keeps_answer = told in ("both bodies", "answer")
 
 
 @dataclass(frozen=True, slots=True)

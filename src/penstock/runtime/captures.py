@@ -1,14 +1,15 @@
 """Captures: what calls said and were answered, collected as it passes, kept for a while in bounded memory.
 
 A call is collected on the loop, by references to the bytes that pass. Ten times a second those that have ended go to
-one thread, which masks and compresses them; when more end than it may take, the latest are kept, and beside them the
-latest that failed.
+one thread, which masks and compresses them; when more end than it may take, the first are kept, and beside them the
+first that failed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from penstock.core.conversation import Conversation
 from penstock.core.message import Head
 from penstock.core.record import CallRecord, Outcome
 from penstock.protocols.endpoints import Endpoint
-from penstock.runtime.collecting import HEAD_BYTES, Capture
+from penstock.runtime.collecting import CALL_BYTES, Capture
 from penstock.runtime.keeping import Keeper, RawCapture, packed, unpacked
 from penstock.runtime.shelf import Entry, Shelf
 
@@ -31,11 +32,13 @@ T = TypeVar("T")
 
 KEEP_EVERY_S = 0.1
 MOST_AT_ONCE = 16
-"""So many of the calls that ended within `KEEP_EVERY_S` are kept: what this costs does not grow with the load."""
+"""So many of the calls that ended since the thread had its last are kept: the cost does not grow with the load."""
 REST_AFTER_S = 30.0
 """With nothing to keep for so long, the compressor gives its memory back."""
 WORK_S = 0.0005
-"""After so long at a stretch the thread pauses as long: it shares the interpreter with the loop."""
+PAUSES = 30
+"""After so long at a stretch the thread pauses so many times as long, unless somebody waits for it: it shares the
+interpreter with the loop, and whatever it takes of that is felt by every call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Captures:
         self._timer: asyncio.TimerHandle | None = None
         self._rest_timer: asyncio.TimerHandle | None = None
         self._thread = ThreadPoolExecutor(1, "captures")  # begins with the first task it gets
+        self._hurry = threading.Event()  # somebody waits for what the thread is to say
 
     # What the relay tells.
 
@@ -76,9 +80,11 @@ class Captures:
         """A call is opened. `level` None = its model is not known yet. None = nothing of it is kept."""
         if not self.is_on or level is CaptureLevel.OFF:
             return None
-        if self.room.most_bytes - self.room.held_bytes < HEAD_BYTES + len(head.target):
+        room = self.room
+        if room.most_bytes - room.held_bytes < CALL_BYTES:
             self.missed += 1
             return None
+        room.held_bytes += CALL_BYTES
         capture = self._open[record.id] = Capture(self, record, endpoint, level, head)
         return capture
 
@@ -90,17 +96,15 @@ class Captures:
     def ended(self, capture: Capture) -> None:
         """Its record is closed. Idempotent."""
         record = capture.record
-        if record.id not in self._open:
+        if self._open.pop(record.id, None) is None:
             return
-        if capture.level is CaptureLevel.OFF:
-            self.drop(capture)
-            return
-        del self._open[record.id]
         waiting = self._succeeded if record.outcome == Outcome.COMPLETED else self._failed
+        if len(waiting) >= MOST_AT_ONCE or capture.level is CaptureLevel.OFF:
+            self.missed += capture.level is not CaptureLevel.OFF
+            capture.give_back()
+            return
+        capture.settle()
         waiting[record.id] = capture
-        if len(waiting) > MOST_AT_ONCE:
-            self.missed += 1
-            waiting.pop(next(iter(waiting))).give_back()
         if self._timer is None:
             self._timer = self._loop.call_later(KEEP_EVERY_S, self._tick)
 
@@ -148,6 +152,7 @@ class Captures:
         for timer in (self._timer, self._rest_timer):
             if timer is not None:
                 timer.cancel()
+        self._hurry.set()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     # From the loop to the thread.
@@ -186,7 +191,12 @@ class Captures:
         self._loop.run_in_executor(self._thread, self._shelf.rest)
 
     async def _in_thread(self, task: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._loop.run_in_executor(self._thread, lambda: task(*args, **kwargs))
+        def asked() -> T:
+            self._hurry.clear()
+            return task(*args, **kwargs)
+
+        self._hurry.set()
+        return await self._loop.run_in_executor(self._thread, asked)
 
     # The thread: one task after the other, so what is asked for is seen after what was handed over before.
 
@@ -195,8 +205,9 @@ class Captures:
         for raw in raws:
             kept = self._keeper.kept(raw)
             self._shelf.put(kept.summary, packed(kept))
-            if time.perf_counter() - began_s > WORK_S:
-                time.sleep(WORK_S)
+            worked_s = time.perf_counter() - began_s
+            if worked_s > WORK_S:
+                self._hurry.wait(PAUSES * worked_s)
                 began_s = time.perf_counter()
 
     def _entries(self, before: int | None, limit: int) -> list[Entry]:

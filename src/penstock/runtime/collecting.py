@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
 from typing import Protocol
 
 from penstock.core.capture import Absence, CaptureLevel, Collected, Collector, Room, Summary
@@ -14,8 +13,12 @@ from penstock.runtime.keeping import RawBody, RawCapture
 from penstock.wire.headers import HOP_BY_HOP
 
 NAME_CHARACTERS = 1024
-HEAD_BYTES = 1024
-"""What a call holds beside its heads and bodies."""
+CALL_BYTES = 4096
+"""What any call holds: itself, the heads of its answer, and an answer of a single small piece."""
+PIECE_BYTES = 2048
+"""An answer of one piece up to this size needs no collector."""
+ASKED_BYTES = 16 * 1024
+"""A request's body up to this size needs none either: while the call runs, the relay holds it anyway."""
 
 
 class Owner(Protocol):
@@ -43,8 +46,10 @@ class Capture:
     """One call while it is collected. Plain functions, none of which raises."""
 
     __slots__ = (
+        "_answer",
         "_endpoint",
         "_head",
+        "_keeps_response",
         "_leased_bytes",
         "_level",
         "_owner",
@@ -63,11 +68,13 @@ class Capture:
         self._endpoint = endpoint
         self._level = level  # None = its model is not known yet
         self._head = head
-        self._request: Collector | None = None
+        self._request: Collector | bytes | bytearray | None = None
+        self._answer: bytes | None = None  # as long as it is one small piece
         self._response: Collector | None = None
         self._response_head: tuple[int, Headers] | None = None
+        self._keeps_response = False
         self._teller = Teller.GATEWAY
-        self._leased_bytes = owner.room.lease(HEAD_BYTES + len(head.target) + _head_bytes(head))
+        self._leased_bytes = CALL_BYTES
 
     @property
     def level(self) -> CaptureLevel:
@@ -79,12 +86,16 @@ class Capture:
         if level is CaptureLevel.OFF:
             self._owner.drop(self)
 
-    def request(self, pieces: Iterable[Body]) -> None:
+    def request(self, body: Body) -> None:
         """The whole body, as the caller sent it. It must not change any more."""
         may_be_full = self._level is None or self._level is CaptureLevel.FULL
-        if may_be_full and self._request is None and self._endpoint.capture.keeps_request:
+        if not may_be_full or self._request is not None or not self._endpoint.capture.keeps_request:
+            return
+        if isinstance(body, memoryview) or len(body) > ASKED_BYTES:
             self._request = Collector(self._owner.room)
-            self._request.add_body(pieces)
+            self._request.add_body((body,))
+        else:
+            self._request = body
 
     def response_head(self, status: int, headers: Headers) -> None:
         """The answer begins: the engine's, or a refusal."""
@@ -95,19 +106,35 @@ class Capture:
             self._teller = Teller.ENGINE
         elif status == 200:
             self._teller = Teller.PROMISE
-        self._leased_bytes += self._owner.room.lease(_bytes(headers))
         is_kept = self._endpoint.capture.keeps_answer or status >= 400
-        if is_kept and self._response is None and self.level is CaptureLevel.FULL:
-            self._response = Collector(self._owner.room)
+        self._keeps_response = is_kept and self.level is CaptureLevel.FULL
 
     def response(self, data: bytes) -> None:
         """The next piece of the answer, as the caller gets it."""
         if self._response is not None:
             self._response.add(data)
+        elif self._keeps_response:
+            if self._answer is None and len(data) <= PIECE_BYTES:
+                self._answer = data
+                return
+            self._response = Collector(self._owner.room)
+            if self._answer is not None:
+                self._response.add(self._answer)
+                self._answer = None
+            self._response.add(data)
 
     def end(self) -> None:
         """The record is closed."""
         self._owner.ended(self)
+
+    def settle(self) -> None:
+        """It waits for its turn to be kept, and nobody else holds what it holds any more."""
+        held_bytes = len(self._head.target) + _bytes(self._head.headers)
+        if self._response_head is not None:
+            held_bytes += _bytes(self._response_head[1])
+        if self._request is not None and not isinstance(self._request, Collector):
+            held_bytes += len(self._request)
+        self._leased_bytes += self._owner.room.lease(held_bytes)
 
     def raw(self) -> RawCapture:
         """What there is by now."""
@@ -123,25 +150,26 @@ class Capture:
             self._body(self._request, record.request_bytes, is_kept=capture.keeps_request),
             status,
             headers,
-            self._body(self._response, record.response_bytes, is_kept=capture.keeps_answer),
+            self._body(self._response or self._answer, record.response_bytes, is_kept=capture.keeps_answer),
         )
 
     def give_back(self) -> None:
         """Let go of everything that was collected, and collect no more."""
         self._level = CaptureLevel.OFF
-        for collector in (self._request, self._response):
-            if collector is not None:
-                collector.give_back()
-        self._request = self._response = None
+        for body in (self._request, self._response):
+            if isinstance(body, Collector):
+                body.give_back()
+        self._request = self._response = self._answer = None
+        self._keeps_response = False
         self._owner.room.give_back(self._leased_bytes)
         self._leased_bytes = 0
 
-    def _body(self, collector: Collector | None, passed_bytes: int | None, *, is_kept: bool) -> RawBody:
+    def _body(self, body: Collector | bytes | bytearray | None, passed_bytes: int | None, *, is_kept: bool) -> RawBody:
         if self.level is not CaptureLevel.FULL:
             return RawBody(passed_bytes or 0, Collected(), Absence.LEVEL)
-        if collector is None:
+        if body is None:
             return RawBody(passed_bytes or 0, Collected(), Absence.NONE if is_kept else Absence.ENDPOINT)
-        collected = collector.collected()
+        collected = body.collected() if isinstance(body, Collector) else Collected((body,))
         seen = sum(map(len, collected.head)) + collected.missing_bytes + sum(map(len, collected.tail))
         return RawBody(seen, collected, Absence.NONE)
 
@@ -160,12 +188,6 @@ def as_the_client_got_it(headers: Headers, teller: Teller, record: CallRecord) -
         said["x-penstock-load-ms"] = f"{1000 * record.wait_reasons.get('loading', 0.0):.0f}"
         said["x-penstock-position"] = str(record.position_at_entry or 0)
     return kept + [(name.encode("ascii"), value.encode("utf-8")) for name, value in said.items()]
-
-
-def _head_bytes(head: Head) -> int:
-    if len(head.fields) == len(head.headers):  # no name twice: quicker to sum up
-        return sum(map(len, head.fields)) + sum(map(len, head.fields.values()))
-    return _bytes(head.headers)
 
 
 def _bytes(headers: Headers) -> int:

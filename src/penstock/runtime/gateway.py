@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from socket import socket
@@ -54,7 +55,7 @@ from penstock.runtime.views import GatewayView
 from penstock.sample.machine import this_machine
 from penstock.store.journal import Journal
 from penstock.wire.body import BodyStore
-from penstock.wire.exchange import Client, Exchange, HotHandler
+from penstock.wire.exchange import HotHandler
 from penstock.wire.ingress import KEEP_ALIVE_S, Doors, Ingress, bind
 from penstock.wire.listen import Address, open_sockets
 from penstock.wire.outbox import Outbox
@@ -307,13 +308,7 @@ class Gateway:
 
     def _route(self, head: Head) -> HotHandler | None:
         endpoint = self._router.endpoint(head)
-        if endpoint is None:
-            return None
-
-        def opened(client: Client, head: Head) -> Exchange:
-            return open_call(self.context, client, head, endpoint)
-
-        return opened
+        return None if endpoint is None else partial(open_call, self.context, endpoint)
 
     def _takes_websocket(self, head: Head) -> bool:
         endpoint = self._router.endpoint(head)

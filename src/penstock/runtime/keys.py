@@ -68,14 +68,11 @@ class Keyring:
         self._quotas = QuotaFile(state_dir, keys)
         self._by_digest: dict[bytes, Key] = {}
         self._tallies: dict[bytes, tuple[Tally, ...]] = {}
+        self.is_open = False
+        """No keys are configured: everybody may call, whatever they show."""
         self._take(keys)
 
     # Asked for each call.
-
-    @property
-    def is_open(self) -> bool:
-        """No keys are configured: everybody may call, whatever they show."""
-        return self._is_open
 
     def judge(self, head: Head) -> Key | Unauthorized | None:
         """Whose call it is; None = no keys are configured, and nobody is refused."""
@@ -83,7 +80,7 @@ class Keyring:
 
     def judge_fields(self, fields: Mapping[bytes, bytes], headers: Headers) -> Key | Unauthorized | None:
         """The same of headers that are not a Head's: `fields` has one value of each, by its name in lower case."""
-        if self._is_open:
+        if self.is_open:
             return None
         try:
             digest = shown_digest(fields, headers)
@@ -208,4 +205,4 @@ class Keyring:
     def _take(self, keys: list[Key]) -> None:
         self._by_digest = {key.digest: key for key in keys}
         self._tallies = {key.digest: self._quotas.tallies(key) for key in keys if key.quotas}
-        self._is_open = not self._written and self._made is None
+        self.is_open = not self._written and self._made is None

@@ -94,7 +94,7 @@ class Relay:
             return
         self.call.record.request_bytes = len(body)
         if self.call.capture is not None:
-            self.call.capture.request((body,))
+            self.call.capture.request(body)
         if isinstance(body, memoryview):
             self._reading = asyncio.create_task(self._read_aside(body))
             return

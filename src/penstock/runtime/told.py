@@ -53,12 +53,14 @@ def figures_comment(call: Call) -> bytes:
 
 
 def _figures(call: Call) -> tuple[str, float, float, int]:
-    """The model, the milliseconds it was waited for and loaded for, and how many were before the call."""
+    """The model, the milliseconds of waiting and of loading, and how many were before the call; 0 if it did not wait."""
     record, model = call.record, call.model
-    queue_ms = 1000 * ((record.admitted_s or 0.0) - (record.enqueued_s or 0.0))
-    load_ms = 1000 * record.wait_reasons.get("loading", 0.0)
     if not (model.isascii() and model.isprintable()):
         model = model.encode("unicode_escape").decode("ascii")
+    if record.position_at_entry is None:
+        return model, 0, 0, 0
+    queue_ms = 1000 * ((record.admitted_s or 0.0) - (record.enqueued_s or 0.0))
+    load_ms = 1000 * record.wait_reasons.get("loading", 0.0)
     return model, queue_ms, load_ms, record.position_at_entry or 0
 
 
