@@ -211,9 +211,11 @@ def _take(
 
 
 def _read_details(raw: msgspec.Raw) -> _Details | None:
+    if raw is ABSENT:
+        return None
     try:
         return _details(raw)
-    except UNREADABLE:  # absent, null, or something else
+    except UNREADABLE:  # null, or something else
         return None
 
 

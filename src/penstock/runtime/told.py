@@ -53,7 +53,7 @@ def figures_comment(call: Call) -> bytes:
 
 
 def _figures(call: Call) -> tuple[str, float, float, int]:
-    """The model, the milliseconds of waiting and of loading, and how many were before the call; 0 if it did not wait."""
+    """The model, the milliseconds of waiting and loading, and how many were before the call; 0 if it did not wait."""
     record, model = call.record, call.model
     if not (model.isascii() and model.isprintable()):
         model = model.encode("unicode_escape").decode("ascii")
