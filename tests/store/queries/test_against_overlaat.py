@@ -1,15 +1,15 @@
-"""Overlaat 0.0.13 itself, asked about the same store through our views: the same where it is right.
+"""Overlaat 0.0.13's own questions, asked of the same store through our views: the same where it is right.
 
-docs/usage.md has the table of what differs, and why.
+The very same records, so that every number can be compared. That both come to the same records of the same traffic is
+shown by test_live_beside_overlaat.py. docs/usage.md has the table of what differs, and why.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
-import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,10 +17,12 @@ import pytest
 from penstock.config.store_address import sqlite_address
 from penstock.core.course import Course
 from penstock.store.queries.asking import Asked
+from penstock.store.queries.courses import Filter
 from penstock.store.queries.queries import Queries
 from penstock.store.sqlite import SqliteStore
 from tests.core.courses import NOW
-from tests.store.queries.histories import fill, record_of
+from tests.store.queries.beside_overlaat import environment_with
+from tests.store.queries.histories import HERE, record_of
 from tests.store.some_calls import rows
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
@@ -34,6 +36,7 @@ print(json.dumps({
     "consumers": m.build_consumers(url, since, now, {}),
     "workloads": m.build_workloads(url, since, now),
     "timeline": m.build_timeline(url, since, now, 60, {}),
+    "requests": m.build_recent_requests(url, 500, {}),
 }))
 """
 
@@ -41,17 +44,7 @@ print(json.dumps({
 @pytest.fixture(scope="module")
 def overlaat(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A Python that has it."""
-    if python := os.environ.get("PENSTOCK_TEST_OVERLAAT"):
-        return python
-    folder = tmp_path_factory.mktemp("overlaat")
-    python = str(folder / "bin" / "python")
-    make = [[sys.executable, "-m", "venv", str(folder)], [python, "-m", "pip", "install", "-q", "overlaat==0.0.13"]]
-    for argv in make:
-        if subprocess.run(argv, capture_output=True, check=False).returncode:
-            if os.environ.get("PENSTOCK_TEST_ALL") == "1":
-                pytest.fail("overlaat 0.0.13 is missing, and nothing may be skipped here")
-            pytest.skip("overlaat 0.0.13 cannot be installed here")
-    return python
+    return environment_with(tmp_path_factory.mktemp("overlaat"), "overlaat==0.0.13")
 
 
 def history() -> list[Course]:
@@ -78,7 +71,6 @@ def both(overlaat: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[
     path = tmp_path_factory.mktemp("store") / "penstock.db"
     store = SqliteStore(path)
     store.prepare()
-    fill(store, [])
     records = [record_of(course) for course in history()]
     for record in records:
         record.model_requested, record.streamed, record.key, record.key_fingerprint = (
@@ -88,8 +80,6 @@ def both(overlaat: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[
             record.key,
         )
         record.http_status = 200 if record.outcome != "upstream_error" else 500
-    from tests.store.queries.histories import HERE
-
     store.upsert(rows(*records), [], HERE)
     store.close()
     argv = [overlaat, "-c", ASK, f"sqlite:///{path}", str(NOW - 3600), str(NOW)]
@@ -110,6 +100,8 @@ def test_models_are_counted_alike(both: Both) -> None:
         assert own.decode_solo_tok_s == pytest.approx(row["decode_solo_tok_s"], rel=0.03)
         assert own.out_tok_p50 == pytest.approx(row["out_tok_p50"], rel=0.03)
         completed = own.latency_ms_by_outcome["completed"]  # theirs leave out everybody else
+        solo = [each for each in row["throughput_by_concurrency"] if each["concurrency"] == 1]
+        assert own.decode_solo_samples <= sum(each["calls"] for each in solo)
         for name in ("queue_wait_p50", "queue_wait_p95", "service_p50", "service_p95", "total_p50", "total_p95"):
             assert getattr(completed, name) == pytest.approx(row["latency_ms"][name], rel=0.03, abs=1)
 
@@ -153,3 +145,41 @@ def test_the_curves_hold_the_same_seconds_and_tokens(both: Both) -> None:
         own = ours.models[model]
         assert sum(own.offered) * ours.bucket_s == pytest.approx(60 * sum(curves["offered"]), rel=0.01)
         assert sum(own.active) * ours.bucket_s == pytest.approx(60 * sum(curves["active"]), rel=0.01)
+        tokens = sum(own.out_tok_s) * ours.bucket_s
+        completed = [each for each in history() if each.model == model and each.outcome == "completed"]
+        assert 60 * sum(curves["out_tok_s"]) == pytest.approx(
+            sum(each.completion_tokens or 0 for each in completed), rel=0.01
+        )
+        assert tokens == pytest.approx(
+            sum(each.completion_tokens or 0 for each in history() if each.model == model), rel=0.01
+        )  # also of those that were not completed: an engine has generated them
+    assert set(ours.keys) == set(theirs["timeline"]["keys"])
+
+
+def test_every_single_request_is_told_alike(both: Both) -> None:
+    """But for its first token: theirs is from its slot on, ours from the request on, as its caller felt it."""
+    theirs, queries, _ = both
+    ours = {row.t_enqueue: row for row in queries.requests(None, limit=500).requests}
+    assert len(ours) == len(theirs["requests"])
+    for row in theirs["requests"]:
+        own = ours[row["t_enqueue"]]
+        same = ("model", "consumer", "workload", "outcome", "http_status", "streamed", "time")
+        tokens = ("prompt_tokens", "completion_tokens", "cached_tokens")
+        for name in (*same, *tokens):
+            assert getattr(own, name) == row[name], name
+        for name in ("queue_wait", "service", "total"):
+            assert getattr(own, name) == pytest.approx(row[name], abs=1), name
+        assert own.ttft is not None
+        assert own.queue_wait is not None
+        assert own.ttft - own.queue_wait == pytest.approx(row["ttft"], abs=1)
+        assert own.t_done == pytest.approx(row["t_done"], abs=0.001)
+        speed = row["decode_tok_s"]
+        assert own.decode_tok_s == (speed or None if speed is None else pytest.approx(speed, abs=0.06))
+
+
+def test_the_cache_is_told_alike_of_completed_calls(both: Both) -> None:
+    theirs, queries, asked = both
+    ours = {row.model: row for row in queries.models(replace(asked, filter=Filter(outcome="completed"))).models}
+    for row in theirs["models"]:
+        assert ours[row["model"]].cached_tokens == row["cached_tokens"]
+        assert ours[row["model"]].cache_hit_pct == pytest.approx(row["cache_hit_pct"], abs=0.1)
