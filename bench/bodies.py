@@ -1,108 +1,166 @@
-"""What a large request body costs, and whom it holds up: python -m bench.bodies --help.
+"""What large bodies cost, and whom they hold up: python -m bench.bodies --help.
 
-Bodies of 20 MB, sent one after the other through a gateway with everything on, by kind: one long text, pictures as
-base64, half a million short messages, numbers. Meanwhile somebody else asks small questions, one after the other; the
-longest of their answers, less their median, is how long the loop was blocked at most.
+Bodies of 20 MB of every shape, and answers of that size, one after the other through a gateway with everything on.
+*cpu*: of the gateway, for one body. *held*: the longest time for which its event loop could do nothing else, because
+it was at work itself or another of its threads had the interpreter; *own*: the first of these alone; *late*: the same
+with what the machine was busy with otherwise. Then eight bodies at once, and how long small calls beside them take.
 """
 
 from __future__ import annotations
 
 import argparse
 import http.client
-import json
 import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from bench.rig.build import build
-from bench.rig.processes import cpu_us_by_process
+from bench.large import Case, answers, engine, requests
+from bench.rig.build import Programs, build
+from bench.rig.client import Load, run
+from bench.rig.processes import cpu_us_by_process, rss_bytes
 from bench.rig.proxies import penstock, upstream
+from bench.watched import longest, watching
 
 MB = 1_000_000
 AIM_CPU_MS, AIM_BLOCK_MS = 80.0, 25.0
+AT_ONCE = 8
 
 
-@dataclass(slots=True)
-class Small:
-    """Asks small questions until it is told to stop. latencies_s: of each."""
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """One that runs, with what is changed in its requests."""
 
     port: int
-    latencies_s: list[float] = field(default_factory=list)
-    stop: threading.Event = field(default_factory=threading.Event)
+    pid: int
+    watch: Path
 
-    def run(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        body = json.dumps({"model": "bench", "messages": [{"role": "user", "content": "hello"}]})
-        while not self.stop.is_set():
-            began_s = time.perf_counter()
-            connection.request("POST", "/v1/chat/completions", body)
-            connection.getresponse().read()
-            self.latencies_s.append(time.perf_counter() - began_s)
-        connection.close()
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Milliseconds of one request, and by how many megabytes the gateway grew."""
+
+    cpu_ms: float
+    held_ms: float
+    own_ms: float
+    late_ms: float
+    grown_mb: float
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.bodies", description=(__doc__ or "").partition(":")[0])
-    parser.add_argument("--times", type=int, default=7, help="how often each kind is sent")
-    args = parser.parse_args()
+    args = _parser().parse_args()
     programs = build()
-    print(f"aims: {AIM_CPU_MS:g} ms of CPU, {AIM_BLOCK_MS:g} ms of blocking; medians of {args.times}")
-    with tempfile.TemporaryDirectory() as folder, upstream(programs, 0) as up:
-        config = {"models": {"bench": {"upstream": f"http://127.0.0.1:{up}"}}}
-        with penstock(config, Path(folder) / "gateway") as target:
-            for name, body in kinds().items():
-                found = [measured(target.port, target.pid or 0, body) for _ in range(args.times)]
-                cpu_ms, block_ms = (statistics.median(column) for column in zip(*found, strict=True))
-                print(f"{name:10} {len(body) / MB:5.1f} MB   cpu {cpu_ms:6.1f} ms   block {block_ms:6.1f} ms")
+    print(f"aims: {AIM_CPU_MS:g} ms of CPU, held {AIM_BLOCK_MS:g} ms; of {args.times}: least / median")
+    with upstream(programs, 0) as small, engine() as large:
+        for title, settings, limits in VARIANTS[: args.variants]:
+            model = {"upstream": f"http://127.0.0.1:{small}", **settings}
+            models = {"bench": model, "large": {"upstream": f"http://127.0.0.1:{large}"}}
+            print(f"\n{title}\n{'':36}{'MB':>6}{'cpu':>14}{'held':>14}{'own':>14}{'late':>14}{'grown MB':>10}")
+            with running({"models": models, "limits": limits}) as gateway:
+                is_first = not settings and not limits
+                _table(gateway, (*requests(), *answers()) if is_first else requests(), args.times)
+                if is_first:
+                    _beside(programs, gateway)
 
 
-def kinds() -> dict[str, bytes]:
-    """A body of about 20 MB each."""
-    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "iVBORw0KGgo" * 180_000}}
-    asked: dict[str, object] = {
-        "text": [{"role": "user", "content": "water finds its way " * 1_000_000}],
-        "pictures": [{"role": "user", "content": [picture] * 10}],
-        "messages": [{"role": "user", "content": "x"}] * 580_000,
-        "numbers": [{"role": "user", "content": "x", "ids": list(range(2_400_000))}],
-    }
-    return {name: json.dumps({"model": "bench", "messages": messages}).encode() for name, messages in asked.items()}
+VARIANTS: tuple[tuple[str, dict[str, object], dict[str, object]], ...] = (
+    ("As they are", {}, {}),
+    (
+        "With another name for the engine, and a member set",
+        {"use_model_name": "other", "filters": {"set_params": {"temperature": 0.5}}},
+        {},
+    ),
+    ("Kept in memory", {}, {"spool": "100MiB"}),
+)
+"""What is measured: a title, settings of the model, limits."""
 
 
-def measured(port: int, pid: int, body: bytes) -> tuple[float, float]:
-    """Milliseconds of the gateway's CPU, and of the longest block, for one large body less what small ones cost."""
-    idle, busy = Small(port), Small(port)
-    idle_s = _beside(idle, pid, lambda: time.sleep(0.5))
-    busy_s = _beside(busy, pid, lambda: _send(port, body))
-    each_s = idle_s / len(idle.latencies_s)
-    cpu_ms = 1000 * (busy_s - each_s * len(busy.latencies_s))
-    return cpu_ms, 1000 * (max(busy.latencies_s) - statistics.median(idle.latencies_s))
+@contextmanager
+def running(config: dict[str, object]) -> Iterator[Gateway]:
+    with tempfile.TemporaryDirectory() as folder:
+        watch = Path(folder) / "watch"
+        watch.write_bytes(bytes(24))
+        with penstock(config, Path(folder) / "gateway", program=("bench.watched", str(watch))) as target:
+            yield Gateway(target.port, target.pid or 0, watch)
 
 
-def _beside(small: Small, pid: int, work: Callable[[], None]) -> float:
-    """The CPU seconds that the gateway takes while small questions are asked beside the work."""
-    thread = threading.Thread(target=small.run)
-    thread.start()
-    time.sleep(0.1)
-    before_us = cpu_us_by_process(pid)[pid]
-    work()
-    took_us = cpu_us_by_process(pid)[pid] - before_us
-    small.stop.set()
-    thread.join()
-    return took_us / 1e6
+def _table(gateway: Gateway, cases: Iterable[Case], times: int) -> None:
+    for case in cases:
+        ask(gateway.port, case)
+        found = [cost(gateway, case) for _ in range(times)]
+        columns = [[each.cpu_ms for each in found], [each.held_ms for each in found]]
+        columns += [[each.own_ms for each in found], [each.late_ms for each in found]]
+        cells = "".join(f"{min(column):8.1f}/{statistics.median(column):5.1f}" for column in columns)
+        grown_mb = max(each.grown_mb for each in found)
+        print(f"{case.name:36}{len(case.body) / MB:6.1f}{cells}{grown_mb:10.1f}", flush=True)
 
 
-def _send(port: int, body: bytes) -> None:
+def cost(gateway: Gateway, case: Case) -> Cost:
+    idle_s = 0.2
+    before_us, rss = cpu_us_by_process(gateway.pid)[gateway.pid], rss_bytes(gateway.pid)
+    time.sleep(idle_s)
+    began_us, began_s = cpu_us_by_process(gateway.pid)[gateway.pid], time.monotonic()
+    with watching(gateway.watch):
+        ask(gateway.port, case)
+        time.sleep(0.05)  # the last of it goes after the answer
+    took_us, took_s = cpu_us_by_process(gateway.pid)[gateway.pid] - began_us, time.monotonic() - began_s
+    watch_us = (began_us - before_us) * took_s / idle_s
+    found = longest(gateway.watch)
+    grown = rss_bytes(gateway.pid) - rss
+    return Cost((took_us - watch_us) / 1e3, 1e3 * found.held_s, 1e3 * found.own_s, 1e3 * found.late_s, grown / MB)
+
+
+def ask(port: int, case: Case) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    connection.request("POST", "/v1/chat/completions", body)
+    body = case.body.replace(b'"bench"', b'"large"', 1) if case.answer else case.body
+    connection.request("POST", case.path, body, {"content-type": case.content_type, "x-answer": case.answer})
     answer = connection.getresponse()
-    answer.read()
+    while answer.read(MB):
+        pass
     connection.close()
-    if answer.status != 200:
-        raise SystemExit(f"bench: status {answer.status}")
+    if answer.status not in case.statuses:
+        raise SystemExit(f"bench: status {answer.status} for {case.name}")
+
+
+def _beside(programs: Programs, gateway: Gateway) -> None:
+    """Small calls, one after the other, alone and beside large bodies, `AT_ONCE` at a time and without end."""
+    for name, bodies in (("alone", ()), ("beside 8 bodies", tuple(requests())[:6])):
+        stop = threading.Event()
+
+        def send(number: int, bodies: tuple[Case, ...] = bodies, stop: threading.Event = stop) -> int:
+            sent = 0
+            while bodies and not stop.is_set():
+                ask(gateway.port, bodies[(number + sent) % len(bodies)])
+                sent += 1
+            return sent
+
+        with ThreadPoolExecutor(AT_ONCE) as senders:
+            sent = [senders.submit(send, number) for number in range(AT_ONCE)]
+            before = rss_bytes(gateway.pid)
+            figures = run(programs, gateway.port, Load(1, seconds=5.0))
+            grown_mb = (rss_bytes(gateway.pid) - before) / MB
+            stop.set()
+        total = sum(each.result() for each in sent)
+        latency = figures.latency_us
+        assert latency is not None, "it asked for seconds"
+        print(
+            f"small calls {name}: {figures.requests} in {figures.seconds:.1f} s, {figures.errors} errors, "
+            f"latency p50 {latency.p50 / 1e3:.2f}, p99 {latency.p99 / 1e3:.2f}, most {latency.max / 1e3:.2f} ms; "
+            f"{total} bodies, grown {grown_mb:.1f} MB",
+            flush=True,
+        )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.bodies", description=(__doc__ or "").partition(":")[0])
+    parser.add_argument("--times", type=int, default=7, help="how often each is sent")
+    parser.add_argument("--variants", type=int, default=len(VARIANTS), help="how many of the three variants")
+    return parser
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,14 +70,17 @@ def nginx(program: str, upstream_port: int, folder: Path) -> Iterator[Target]:
 
 
 @contextmanager
-def penstock(config: Mapping[str, object], folder: Path) -> Iterator[Target]:
-    """The gateway with everything it does by default, on a configuration of its own; JSON is YAML."""
+def penstock(config: Mapping[str, object], folder: Path, *, program: Sequence[str] = ("penstock",)) -> Iterator[Target]:
+    """The gateway with everything it does by default, on a configuration of its own; JSON is YAML.
+
+    program: the module that is run instead, and its first arguments.
+    """
     folder.mkdir()
     port = free_port()
     file = folder / "penstock.yaml"
     file.write_text(json.dumps({"penstock": 1, "listen": f"127.0.0.1:{port}", **config}, indent=1))
     serve = ["serve", "--config", str(file), "--state-dir", str(folder / "state")]
-    argv = [sys.executable, "-m", "penstock", *serve]
+    argv = [sys.executable, "-m", *program, *serve]
     with (folder / "log").open("wb") as log, started(argv, PROXY_CORE, output=log) as process:
         _wait_until_ready(process, port, folder / "log")
         yield Target("penstock", port, process.pid, queues=True)

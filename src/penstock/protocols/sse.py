@@ -36,15 +36,14 @@ class EventSplitter:
         held = self.held
         start = max(0, len(held) - _GAP_REACH)
         held += data
-        end = 0
-        for gap in _GAP.finditer(held, start):
-            end = gap.end()
+        end = _last_gap(held, start)
         if len(held) - end > MAX_EVENT_BYTES:
             end = len(held)
             self.has_cut = True
         if not end:
             return b""
-        whole = bytes(held[:end])
+        with memoryview(held) as view:
+            whole = bytes(view[:end])
         del held[:end]
         return whole
 
@@ -54,12 +53,28 @@ class EventSplitter:
         return held
 
 
+def _last_gap(held: bytearray, start: int) -> int:
+    """Where the last gap ends that begins at `start` or later; 0 = there is none."""
+    if held.find(b"\r", start) < 0:  # as nearly all engines send; a fraction of the time
+        gap = held.rfind(b"\n\n", start)
+        return gap + 2 if gap >= 0 else 0
+    end = 0
+    for gap in _GAP.finditer(held, start):
+        end = gap.end()
+    return end
+
+
 def events(data: bytes) -> Iterator[bytes]:
     """The single events of what `EventSplitter.feed` gave, gaps included, so that their sum is the whole."""
     start = 0
-    for gap in _GAP.finditer(data):
-        yield data[start : gap.end()]
-        start = gap.end()
+    if b"\r" in data:
+        for gap in _GAP.finditer(data):
+            yield data[start : gap.end()]
+            start = gap.end()
+    else:
+        while (end := data.find(b"\n\n", start) + 2) > 1:
+            yield data[start:end]
+            start = end
     if start < len(data):
         yield data[start:]
 

@@ -16,6 +16,10 @@ from penstock.core.message import Body
 
 T = TypeVar("T")
 
+LARGE_READ_BYTES = 200 * 1024
+"""After so much at once a connection is not read until the next turn: libuv reads a socket that has more up to 32
+times in a row, 8 MB, and meanwhile nobody else is heard."""
+
 
 class Outbox:
     """The only way in which relayed bytes reach a socket."""

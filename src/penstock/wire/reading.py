@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from penstock.core.message import Head
+from penstock.wire.outbox import LARGE_READ_BYTES
 from penstock.wire.scrutiny import Malformed, is_plain, scrutinise, size_of, without_upgrade
 
 
@@ -85,12 +86,19 @@ class RequestReading(HttpToolsProtocol):
             self.tunnelled(data)
             return
         self.packet_bytes = len(data)
+        if self.packet_bytes > LARGE_READ_BYTES:
+            self.transport.pause_reading()
+            self.loop.call_soon(self._read_on)
         try:
             self.parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as exc:
             self._go_on(exc, data)
         if self.is_reading_head or self.framing_bytes is not None:
             self._bound_overhead(len(data))
+
+    def _read_on(self) -> None:
+        if not self.flow.read_paused and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     # httptools, as uvicorn's class is called by it
 

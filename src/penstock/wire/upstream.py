@@ -18,7 +18,7 @@ from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrad
 
 from penstock.core.message import Body, Headers
 from penstock.wire.headers import PLAIN_CONNECTION, without_named
-from penstock.wire.outbox import Outbox
+from penstock.wire.outbox import LARGE_READ_BYTES, Outbox
 
 MAX_HEAD_BYTES = 256 * 1024
 MAX_IDLE = 1024
@@ -166,8 +166,11 @@ class Connection(asyncio.Protocol):
     def resume(self) -> None:
         if self._is_paused:
             self._is_paused = False
-            if not self.transport.is_closing():
-                self.transport.resume_reading()
+            self._read_on()
+
+    def _read_on(self) -> None:
+        if not self._is_paused and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     # asyncio.Protocol
 
@@ -176,11 +179,11 @@ class Connection(asyncio.Protocol):
         self._parser = HttpResponseParser(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._sink is None:  # bytes that nobody asked for: an answer after these could be anybody's
-            self.transport.abort()
-            return
-        if self._is_tunnel:
-            self._sink.on_data(data)
+        if len(data) > LARGE_READ_BYTES:
+            self.transport.pause_reading()
+            self._pool.loop.call_soon(self._read_on)
+        if self._is_tunnel or self._sink is None:
+            self._pass_on(data)
             return
         try:
             self._parser.feed_data(data)
@@ -200,6 +203,12 @@ class Connection(asyncio.Protocol):
             self._finish(keeps_alive=self._keeps_alive and self._fault is None)
         elif self._fault is not None:
             self._fail(Failure("garbage", self._fault))
+
+    def _pass_on(self, data: bytes) -> None:
+        if self._sink is None:  # bytes that nobody asked for: an answer after these could be anybody's
+            self.transport.abort()
+        else:
+            self._sink.on_data(data)
 
     def _took_no_body(self, size: int) -> None:
         self._overhead_bytes += size
@@ -322,14 +331,14 @@ def _windows(body: tuple[Body, ...]) -> Iterator[memoryview]:
 class Pool:
     """The connections to one origin, most recently used first."""
 
-    __slots__ = ("_idle", "_loop", "_tls", "host", "host_header", "outbox", "port", "prefix")
+    __slots__ = ("_idle", "_tls", "host", "host_header", "loop", "outbox", "port", "prefix")
 
     def __init__(self, address: str, outbox: Outbox) -> None:
         """`address` is "http://host:port" or "https://…", with a path prefix or without."""
         url = urlsplit(address)
         if url.scheme not in ("http", "https") or not url.hostname:
             raise ValueError(f"not an http address: {address}")
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._tls = ssl.create_default_context() if url.scheme == "https" else None
         self._idle: list[Connection] = []
         self.host = url.hostname
@@ -349,7 +358,7 @@ class Pool:
     async def connect(self, timeout_s: float | None = CONNECT_TIMEOUT_S) -> Connection:
         """A new connection. Raises OSError (TimeoutError included) when the engine cannot be reached."""
         async with asyncio.timeout(timeout_s):
-            _, connection = await self._loop.create_connection(
+            _, connection = await self.loop.create_connection(
                 lambda: Connection(self), self.host, self.port, ssl=self._tls
             )
         return connection
