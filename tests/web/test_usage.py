@@ -207,7 +207,7 @@ def test_what_nobody_reads_is_refused_and_the_documented_members_are_read(api: T
             assert api.get(f"/usage/{kind}?{name}={good.get(name, 'x')}").status_code == 200, name
 
 
-@pytest.mark.parametrize("query", ["model=a&model=b", "outcome=complete", "last=1h&last=1h"])
+@pytest.mark.parametrize("query", ["model=a&model=b", "outcome=complete", "last=1h&last=1h", "key=a%00b"])
 def test_a_filter_that_could_be_meant_otherwise_is_refused(api: TestClient, query: str) -> None:
     answer = api.get(f"/usage/models?{query}")
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")

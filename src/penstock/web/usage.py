@@ -62,12 +62,14 @@ def refuse_what_nobody_reads(request: Request) -> None:
     name: str = request.scope["route"].name
     known = _MEMBERS.get(name, _CHOICES)
     asked = [member for member, _ in request.query_params.multi_items()]
-    for member in asked:
+    for member, value in request.query_params.multi_items():
         if member not in known:
             may = f"it knows {', '.join(f'`{each}`' for each in known)}" if known else "it is asked without any"
             raise BadQuestion(f"`{name}` knows no `{member[:40]}`: {may}")
         if asked.count(member) > 1:
             raise BadQuestion(f"`{member}` is there twice")
+        if "\0" in value:  # which no record can hold, and PostgreSQL would take for a fault of ours
+            raise BadQuestion(f"`{member}` holds a NUL")
     outcome = request.query_params.get("outcome")
     if outcome is not None and outcome not in _OUTCOMES:
         raise BadQuestion(f"no call ends `{outcome[:40]}`; outcomes are {', '.join(sorted(_OUTCOMES))}")
