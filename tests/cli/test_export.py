@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -48,9 +49,15 @@ def test_a_window_that_makes_no_sense_is_refused(asked: tuple[str | None, str | 
         window_of(*asked, now=NOW)
 
 
-def test_a_moment_may_name_its_zone() -> None:
-    assert moment("1970-01-01T00:00:00+01:00") == -3600.0
-    assert moment("1970-01-02T00:00:00Z") == 86_400.0
+def test_a_moment_is_utc_wherever_the_machine_stands_unless_it_names_its_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    time.tzset()
+    try:
+        assert moment("1970-01-02") == moment("1970-01-02T00:00:00Z") == 86_400.0
+        assert moment("1970-01-01T00:00:00+01:00") == -3600.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_the_ending_of_the_file_says_the_form(tmp_path: Path) -> None:

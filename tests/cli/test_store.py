@@ -43,3 +43,10 @@ def test_records_come_back_from_a_file_into_a_store_that_is_made_for_them(
 def test_a_file_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert import_file(a_place(tmp_path), Kind.CALLS, tmp_path / "none.csv") == 1
     assert "none.csv: No such file" in capsys.readouterr().err
+
+
+def test_parquet_is_refused_as_such_and_not_line_by_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "calls.parquet"
+    file.write_bytes(b"PAR1" + bytes(100))
+    assert import_file(a_place(tmp_path), Kind.CALLS, file) == 1
+    assert "calls.parquet: Parquet cannot be read back; export JSON Lines or CSV" in capsys.readouterr().err

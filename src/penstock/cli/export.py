@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,14 +47,15 @@ def window_of(last: str | None, since: str | None, until: str | None, *, now: fl
 
 
 def moment(text: str) -> float:
-    """Epoch seconds, or a date with or without time: of this machine's time zone unless it says another."""
+    """Epoch seconds, or a date with or without time: UTC, as everywhere, unless it says otherwise."""
     try:
         return float(text)
     except ValueError:
         pass
     try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
+        read = datetime.fromisoformat(text)
+        return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
         raise ValueError(f'"{text}" is no moment: write 2026-01-31, 2026-01-31T12:00:00Z or epoch seconds') from None
 
 

@@ -37,7 +37,9 @@ def export(
     parquet: Annotated[bool, typer.Option("--parquet", help="Needs penstock[parquet], and -o.")] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Default: standard output.")] = None,
     last: Annotated[str | None, typer.Option(help="How far back: 30m, 24h, 7d.")] = None,
-    since: Annotated[str | None, typer.Option("--from", help="2026-01-31, 2026-01-31T12:00Z or epoch seconds.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", help="2026-01-31, 2026-01-31T12:00Z or epoch seconds; UTC.")
+    ] = None,
     until: Annotated[str | None, typer.Option("--to", help="The same; what came then is left out.")] = None,
     kind: KindOption = Kinds.CALLS,
     store: StoreUrl = None,

@@ -14,6 +14,8 @@ from penstock.store.importing import import_lines
 from penstock.store.views import POSTGRESQL, SQLITE
 
 SHOWN_LINES = 5
+PARQUET = b"PAR1"
+"""What a file of that format begins with."""
 
 
 def print_ddl(where: Where) -> int:
@@ -30,6 +32,10 @@ def import_file(where: Where, kind: Kind, file: Path) -> int:
         where.address.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with opened(where.address) as store:
         try:
+            with file.open("rb") as start:
+                if start.read(len(PARQUET)) == PARQUET:
+                    print(f"penstock: {file}: Parquet cannot be read back; export JSON Lines or CSV", file=sys.stderr)
+                    return FAILED
             with file.open("rb") as lines, progress(f"importing {file.name}", file.stat().st_size) as advance:
                 at = 0
                 for batch in import_lines(store, kind, file.name, lines):

@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from penstock.drawing.names import shown_name
+
 UNKNOWN = "-"
 WIDE = 1000
 """Characters of a line where nobody says how many fit: what reads a pipe wants whole lines."""
@@ -22,7 +24,7 @@ def show_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
     table = Table(*head, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(shown_name, row))
     has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
     Console(markup=False, width=None if has_width else WIDE).print(table)  # a name in brackets is a name
 
