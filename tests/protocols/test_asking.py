@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.core.message import CallFacts, Edits, Head
-from penstock.errors import AmbiguousBody, BadRequest, InvalidJson, MissingModel
+from penstock.errors import AmbiguousBody, BadRequest, InvalidJson, MissingModel, OddModelName
 from penstock.protocols.openai_chat import CHAT
 from penstock.protocols.vectors import EMBEDDINGS
 
@@ -45,7 +45,7 @@ def read(body: bytes) -> CallFacts:
         (b"{}", MissingModel),
         (b'{"model":null}', MissingModel),
         (b'{"model":""}', MissingModel),
-        (b'{"model":"a\\u0000"}', MissingModel),
+        (b'{"model":"a\\u0000"}', OddModelName),
         (b'{"model":"' + b"a" * 1_000_000 + b'"}', MissingModel),
         (b'{"model":["a"]}', BadRequest),
         (b'{"model":7}', BadRequest),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from urllib.parse import urlencode
 
 import pytest
 
@@ -145,6 +146,34 @@ def test_a_stream_is_asked_for_where_there_can_be_one(body: bytes, *, is_stream:
     assert media.VARIATIONS.read(head(), body).is_stream is False
 
 
+@pytest.mark.parametrize(
+    ("fields", "priority", "workload"),
+    [
+        ({"priority": "2", "metadata[workload]": "batch é"}, 2, "batch é"),
+        ({"priority": "-1", "metadata": '{"workload": "night"}'}, -1, "night"),
+        ({"priority": "soon", "metadata": "my holiday"}, None, None),
+        ({"priority": "9" * 400, "metadata": '{"workload": 7}'}, None, None),
+        ({"metadata[workload]": "x" * 129, "metadata": '{"workload": "other"}'}, None, None),
+        ({"metadata": "[1]" * 9000}, None, None),
+    ],
+)
+def test_a_form_says_how_urgent_it_is_and_for_whose_work_and_is_passed_on_as_it_is(
+    fields: dict[str, str], priority: int | None, workload: str | None
+) -> None:
+    parts = b"".join(part(name.encode(), value.encode()) for name, value in {"model": "a", **fields}.items())
+    escaped = urlencode({"model": "a", **fields}).encode()
+    for content_type, body in ((MULTIPART, parts + b"--b--"), (FORM, escaped)):
+        facts, changed, _ = sent(head(content_type=content_type), body)
+        assert (facts.priority, facts.workload, facts.has_priority) == (priority, workload, False)
+        assert changed == body
+
+
+def test_labels_that_cannot_be_read_refuse_no_form() -> None:
+    parts = part(b"model", b"a") + part(b"priority", b"1") * 2 + part(b"metadata", b"\xff") + part(b"priority", b"2")
+    assert media.TRANSCRIPTIONS.read(head(content_type=MULTIPART), parts + b"--b--").priority == 2
+    assert media.TRANSCRIPTIONS.read(head(), b"model=a&priority=1&priority=2&metadata=%ff").priority is None
+
+
 def test_files_do_not_count_as_text() -> None:
     body = part(b"image", b"x" * 100_000, b"; filename=a") * 2 + part(b"prompt", b"y" * 4_000)
     facts = media.IMAGES.read(head(content_type=MULTIPART), body + part(b"model", b"a") + b"--b--")
@@ -159,7 +188,7 @@ BAD_NAMES = [
     (b'{"model":{"a":"b"}}', errors.BadRequest),
     (b'{"model":null}', errors.MissingModel),
     (b'{"model":"%b"}' % (b"a" * 1_000_000), errors.MissingModel),
-    (b'{"model":"a\\u0000"}', errors.MissingModel),
+    (b'{"model":"a\\u0000"}', errors.OddModelName),
     (b'{"model":"a\0"}', errors.InvalidJson),
     (b'{"model":"\\ud800"}', errors.InvalidJson),
     (b'{"model":"a","model":"b"}', errors.AmbiguousBody),
@@ -167,17 +196,17 @@ BAD_NAMES = [
     (b"[]", errors.BadRequest),
     (b"   ", errors.InvalidJson),
     (b"\0\1\2", errors.InvalidJson),
-    (b"model=" + b"a" * 1_000_000, errors.MissingModel),
-    (b"model=a%00", errors.MissingModel),
+    (b"model=" + b"a" * 1_000_000, errors.OddModelName),
+    (b"model=a%00", errors.OddModelName),
     (b"model=%ed%a0%80", errors.BadRequest),
     (b"model=a&model=b", errors.AmbiguousBody),
     (b"x=a", errors.MissingModel),
     (part(b"x", b"a") + b"--b--", errors.MissingModel),
     (part(b"model", b"a" * 1_000_000) + b"--b--", errors.MissingModel),
-    (part(b"model", b"a" * 1_000) + b"--b--", errors.MissingModel),
+    (part(b"model", b"a" * 1_000) + b"--b--", errors.OddModelName),
     (part(b"model", b"") + b"--b--", errors.MissingModel),
-    (part(b"model", b"a\0") + b"--b--", errors.MissingModel),
-    (part(b"model", b"a\r\nb") + b"--b--", errors.MissingModel),
+    (part(b"model", b"a\0") + b"--b--", errors.OddModelName),
+    (part(b"model", b"a\r\nb") + b"--b--", errors.OddModelName),
     (part(b"model", b"\xed\xa0\x80") + b"--b--", errors.BadRequest),
     (part(b"model", b"a", b"; filename=m") + b"--b--", errors.BadRequest),
     (part(b"model", b"a") * 2 + b"--b--", errors.AmbiguousBody),
@@ -208,8 +237,8 @@ def test_a_hostile_body_is_refused_in_the_dialect(path: bytes, body: bytes, erro
     [
         (b"", errors.MissingModel),
         (b"?model", errors.MissingModel),
-        (b"?model=" + b"a" * 60_000, errors.MissingModel),
-        (b"?model=%00", errors.MissingModel),
+        (b"?model=" + b"a" * 60_000, errors.OddModelName),
+        (b"?model=%00", errors.OddModelName),
         (b"?model=%ed%a0%80", errors.BadRequest),
         (b"?model=a&m%6fdel=a", errors.AmbiguousQuery),
     ],

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from penstock import errors
 from penstock.core.message import Edits, Head
-from penstock.errors import AmbiguousBody, BadRequest, InvalidJson, MissingModel
+from penstock.errors import AmbiguousBody, BadRequest, InvalidJson, MissingModel, OddModelName
 from penstock.protocols.anthropic import MESSAGES
 from penstock.protocols.endpoints import TABLE
 from penstock.protocols.llamacpp import COMPLETION
@@ -42,7 +42,7 @@ HEAD = Head(b"POST", b"/x?a=b", [], "1.1", None, {})
         (b'{"model":"\\ud800"}', InvalidJson),
         (b"{}", MissingModel),
         (b'{"model":""}', MissingModel),
-        (b'{"model":"a\\u0000"}', MissingModel),
+        (b'{"model":"a\\u0000"}', OddModelName),
         (b'{"model":"' + b"a" * 1_000_000 + b'"}', MissingModel),
         (b'{"model":["a"]}', BadRequest),
         (b'{"model":7}', BadRequest),

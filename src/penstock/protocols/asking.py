@@ -6,13 +6,16 @@ byte for byte, but for what `Edits` and the dialect change.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from penstock.core.message import Body, CallFacts, Edits, Head
-from penstock.errors import MissingModel
+from penstock.errors import MissingModel, OddModelName
 from penstock.protocols import jsonbody
 from penstock.protocols.estimate import prompt_tokens_of
 from penstock.protocols.jsonpieces import Source
+from penstock.protocols.unreadable import explained
 
 MAX_NAME_CHARACTERS = 512
 """A model's name longer than this is nobody's, and is not repeated in a record or an error."""
@@ -59,7 +62,7 @@ def read(head: Head, body: Body, *, can_stream: bool, counts_by_options: bool = 
     try:
         peek = _peek(source.text)
     except jsonbody.UNREADABLE as exc:
-        raise jsonbody.decode_failed(exc, body) from exc
+        raise explained(exc, body) from exc
     is_stream = can_stream and peek.stream is True
     model = checked_name(peek.model)
     facts = CallFacts(model, pieces, head.query, is_stream, prompt_tokens=prompt_tokens_of(source))
@@ -76,10 +79,31 @@ def read(head: Head, body: Body, *, can_stream: bool, counts_by_options: bool = 
 
 
 def checked_name(model: str | None) -> str:
-    """Raises MissingModel if it can be nobody's name."""
-    if not model or len(model) > MAX_NAME_CHARACTERS or not model.isprintable():
+    """Raises MissingModel, and OddModelName if it can be nobody's name."""
+    if not model:
         raise MissingModel
+    if len(model) > MAX_NAME_CHARACTERS:
+        raise OddModelName(reason=f"it has more than {MAX_NAME_CHARACTERS} characters")
+    if not model.isprintable():
+        raise OddModelName(reason="it has a line break, or another character that cannot be shown")
     return model
+
+
+def take_labels(facts: CallFacts, said: Callable[[str], str | None]) -> None:
+    """How urgent a form is, and for whose work, as `said` of its fields; they stay where they are.
+
+    `metadata[workload]` is how clients write a mapping into a form.
+    """
+    if (priority := said("priority")) is not None:
+        facts.priority = _integer(priority.encode("utf-8"))
+    workload = said("metadata[workload]")
+    if workload is None and (metadata := said("metadata")) is not None:
+        try:
+            workload = _metadata(metadata).workload
+        except jsonbody.UNREADABLE:  # it is somebody else's field of that name
+            return
+    if workload is not None and _is_label(workload):
+        facts.workload = workload
 
 
 def _ask_for_usage(facts: CallFacts, options: _StreamOptions | msgspec.UnsetType | None) -> None:

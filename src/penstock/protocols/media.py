@@ -175,25 +175,47 @@ class MediaDialect:
         model = asking.checked_name(multipart.text(body, part, MAX_FIELD_BYTES))
         files = sum(each.is_file for each in parts)
         words_bytes = sum(each.end - each.start for each in parts if not each.is_file)
-        return CallFacts(
+        facts = CallFacts(
             model,
             _around(body, part.start, part.end),
             head.query,
             self.can_stream and stream is not None and _is_yes(multipart.text(body, stream, MAX_FIELD_BYTES)),
             prompt_tokens=words_bytes // BYTES_PER_TOKEN + MEDIA_TOKENS * files,
         )
+        asking.take_labels(facts, lambda name: _field_text(body, parts, name))
+        return facts
 
     def _read_urlencoded(self, head: Head, body: Body) -> CallFacts:
         field, stream = forms.in_body(body, "model"), forms.in_body(body, "stream")
         if field is None:
             raise MissingModel
-        return CallFacts(
+        facts = CallFacts(
             asking.checked_name(field.text),
             _around(body, field.start, field.end),
             head.query,
             self.can_stream and stream is not None and _is_yes(stream.text),
             prompt_tokens=len(body) // BYTES_PER_TOKEN,
         )
+        asking.take_labels(facts, lambda name: _escaped_text(body, name))
+        return facts
+
+
+def _field_text(body: Body, parts: list[multipart.Part], name: str) -> str | None:
+    """A field that is not worth a refusal; None = it is not there, or cannot be read."""
+    part = next((each for each in reversed(parts) if each.name == name and not each.is_file), None)
+    try:
+        return None if part is None else multipart.text(body, part, MAX_FIELD_BYTES)
+    except BadRequest:
+        return None
+
+
+def _escaped_text(body: Body, name: str) -> str | None:
+    """The same of `name=value&…`."""
+    try:
+        field = forms.in_body(body, name)
+    except BadRequest:
+        return None
+    return None if field is None or len(field.text) > MAX_FIELD_BYTES else field.text
 
 
 def sdapi_refusal(error: GatewayError, request_id: str) -> Reply:
