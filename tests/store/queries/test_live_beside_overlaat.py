@@ -25,7 +25,7 @@ CACHED = {
         "prompt_tokens_details": {"cached_tokens": 60},
     },
 }  # fmt: skip
-STREAM = {"tokens": 10, "pace_s": 0.1}
+STREAM = {"tokens": 10, "pace_s": 0.25}
 CLEAN = [f"clean{number}" for number in range(8)]
 ALONE = [f"alone{number}" for number in range(6)]
 WARM = [
@@ -34,9 +34,9 @@ WARM = [
     for stream in (True, False)
 ]
 TRACE = [
-    *(Ask(name, 0.0, "two", {"delay_s": 1.5, "tokens": 30}, key="sk-two") for name in CLEAN),
+    *(Ask(name, 0.0, "two", {"delay_s": 3.0, "tokens": 30}, key="sk-two") for name in CLEAN),
     *(Ask(name, 0.0, "alone", STREAM, stream=True) for name in ALONE),
-    Ask("first", 0.0, "one", {"delay_s": 2.5}),
+    Ask("first", 0.0, "one", {"delay_s": 6.0}),
     Ask("left-queued", 0.3, "one", {"delay_s": 1.5}, leaves_s=1.0),
     Ask("cancelled", 0.4, "one", key="sk-gone"),
     Ask("in-body", 0.0, "four", STREAM, stream=True, label_in="metadata"),
@@ -48,9 +48,9 @@ TRACE = [
     Ask("cached", 3.0, "four", {"reply": CACHED}),
     Ask("left-stream", 4.0, "four", {"tokens": 90, "pace_s": 0.1}, stream=True, leaves_s=1.5),
     Ask("left-whole", 6.0, "four", {"delay_s": 5.0, "tokens": 30}, leaves_s=1.0),
-    Ask("long", 6.0, "one", {"delay_s": 8.0}),
+    Ask("long", 10.0, "one", {"delay_s": 9.0}),
 ]
-LOOK_S, EDGE_S = 1.5, 10.0
+LOOK_S, EDGE_S = 1.0, 14.0
 SLACK_MS = 1500.0
 """What two LiteLLMs on a busy machine may differ by."""
 
