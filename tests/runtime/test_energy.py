@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from penstock.core.host_sample import DeviceSample
 from penstock.core.record import CallRecord
@@ -174,3 +177,62 @@ def test_an_engine_works_on_the_gpus_that_hold_its_memory() -> None:
     other = GpuReading(DeviceSample("gpu1", memory_total_bytes=1000), memory_by_pid={99: 5})
     shared = GpuReading(DeviceSample("gpu2"), memory_by_pid={})
     assert devices_of(ENGINE, [gpu(), other, shared]) == {"gpu0", "gpu2"}
+
+
+# Any history, against looking at every tenth of a second.
+
+Work = tuple[int, int]
+"""Of one call, from and to, in tenths of seconds after the first reading; it may lie before that."""
+
+works = st.lists(st.tuples(st.integers(-20, 400), st.integers(1, 150)).map(lambda each: (each[0], each[0] + each[1])))
+uses = st.lists(st.tuples(st.integers(0, 900).map(float), st.sampled_from([True, True, False])), min_size=1, max_size=8)
+
+
+def looked_at_every_tenth(calls: list[Work], used_j: list[float | None]) -> list[float | None]:
+    """used_j: of the device between one reading and the next, 5 s each; None = one of them did not say."""
+    told: list[float | None] = [0.0 if start >= 0 else None for start, _ in calls]
+    idle_w: float | None = None
+    for number, energy_j in enumerate(used_j):
+        ticks = range(50 * number, 50 * number + 50)
+        own = [sum(start <= tick < end for tick in ticks) for start, end in calls]
+        if energy_j is None:
+            told = [None if mine else known for mine, known in zip(own, told, strict=True)]
+            continue
+        if not any(own):
+            idle_w = energy_j / 5
+            continue
+        quiet = sum(not any(start <= tick < end for start, end in calls) for tick in ticks) / 10
+        charged_j = energy_j - quiet * (energy_j / 5 if idle_w is None else min(idle_w, energy_j / 5))
+        told = [
+            None if known is None else known + charged_j * mine / sum(own)
+            for mine, known in zip(own, told, strict=True)
+        ]
+    return [known if end <= 50 * len(used_j) else None for known, (_, end) in zip(told, calls, strict=True)]
+
+
+@given(works, uses)
+def test_calls_are_charged_as_looking_at_every_tenth_of_a_second_says(
+    calls: list[Work], read: list[tuple[float, bool]]
+) -> None:
+    """read: what was used until each reading, and whether that one says so."""
+    world = World()
+    meter = world.meter()
+    records = [call(f"c{number}", 1000 + start / 10) for number, (start, _) in enumerate(calls)]
+    counted_j = 0.0
+    for number, (energy_j, is_told) in enumerate([(0.0, True), *read]):
+        now = 50 * number
+        for record, (start, end) in zip(records, calls, strict=True):
+            if record.done_s is None and end <= now and (number > 0 or start < 0):
+                record.done_s = 1000 + end / 10 - record.received_at
+                meter.end(record)
+        world.running = [
+            record for record, (start, _) in zip(records, calls, strict=True) if record.done_s is None and start < now
+        ]
+        counted_j += energy_j
+        meter.read(reading(1000.0 + 5 * number, gpu(counted_j) if is_told else gpu(None, None)))
+    ends = pairwise([True, *(is_told for _, is_told in read)])
+    used_j = [energy_j if all(both) else None for (energy_j, _), both in zip(read, ends, strict=True)]
+    expected = looked_at_every_tenth(calls, used_j)
+    assert [record.energy_j for record in records] == [
+        None if each is None else pytest.approx(each) for each in expected
+    ]
