@@ -174,6 +174,22 @@ def test_anthropics_client_gets_messages(claude: anthropic.Anthropic) -> None:
     assert counted.input_tokens == 7
 
 
+def test_anthropics_client_lists_the_models(claude: anthropic.Anthropic) -> None:
+    page = claude.models.list()
+    assert [(model.id, model.type, model.display_name) for model in page] == [
+        ("gone", "model", "gone"),
+        ("m", "model", "m"),
+    ]
+    assert (page.has_more, page.first_id, page.last_id) == (False, "gone", "m")
+    assert claude.models.retrieve("m").created_at.year >= 2025
+    with pytest.raises(anthropic.NotFoundError) as unknown:
+        claude.models.retrieve("nobody")
+    assert unknown.value.type == "not_found_error"
+    with pytest.raises(anthropic.AuthenticationError) as refused:
+        claude.with_options(api_key="wrong").models.list()
+    assert refused.value.type == "authentication_error"
+
+
 def test_anthropics_client_raises_what_it_documents(program: Program, claude: anthropic.Anthropic) -> None:
     def ask(by: anthropic.Anthropic = claude, model: str = "m", **rest: object) -> object:
         return by.messages.create(

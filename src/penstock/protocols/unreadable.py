@@ -49,7 +49,7 @@ def explained(exc: Exception, body: Body) -> BadRequest:
 def _other_than_json(content: bytes) -> str | None:
     for mark, name in _COMPRESSED.items():
         if content.startswith(mark):
-            return f"it is compressed with {name}; send it as it is"
+            return f"it is compressed with {name}; send it uncompressed"
     if content.startswith(b"\xef\xbb\xbf"):
         return "it begins with a byte order mark; leave that out"
     if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content[:4]:
@@ -71,7 +71,8 @@ def _where(content: bytes) -> str | None:
     except json.JSONDecodeError as exc:
         if exc.pos >= len(text.rstrip()):
             return "it ends too early"
-        return f"{exc.msg[0].lower()}{exc.msg[1:]} (line {exc.lineno}, column {exc.colno})"
+        said = exc.msg.removesuffix(" at")
+        return f"{said[0].lower()}{said[1:]} (line {exc.lineno}, column {exc.colno})"
     except (RecursionError, ValueError):  # a number with too many digits
         return None
     if _HALF.search(content):

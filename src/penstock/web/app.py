@@ -21,7 +21,7 @@ from starlette.staticfiles import StaticFiles
 from penstock import __version__
 from penstock.errors import BadRequest, GatewayError, MethodNotAllowed, NoSuchPath
 from penstock.protocols.endpoints import BY_PATH
-from penstock.protocols.refusals import openai_refusal
+from penstock.protocols.refusals import anthropic_refusal, openai_refusal
 from penstock.runtime.gateway import Gateway
 from penstock.runtime.usage_relay import UsageRelay
 from penstock.web.captures import add_capture_routes
@@ -31,7 +31,7 @@ from penstock.web.cors import Cors
 from penstock.web.door import CHANGING_GETS, App, Door
 from penstock.web.heads import AnswersHead
 from penstock.web.keys import KeyRoutes
-from penstock.web.listing import Listing
+from penstock.web.listing import Listing, is_anthropics
 from penstock.web.live import LiveRoutes
 from penstock.web.profiles import Profiles
 from penstock.web.session import SessionRoutes
@@ -200,5 +200,6 @@ async def _say_invalid(request: Request, exc: RequestValidationError) -> Respons
 
 
 async def _say_refusal(request: Request, exc: GatewayError) -> Response:
-    reply = openai_refusal(exc, "")
+    refusal = anthropic_refusal if is_anthropics(request) else openai_refusal
+    reply = refusal(exc, "")
     return Response(reply.body, reply.status, {name.decode(): value.decode() for name, value in reply.headers})

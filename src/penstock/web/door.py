@@ -13,7 +13,7 @@ from penstock.core.key import Key, Role
 from penstock.core.origin import Network, client_of, is_allowed_origin, is_loopback, is_own_host
 from penstock.errors import ForeignHost, ForeignOrigin, GatewayError, LoopbackOnly, PageHeaderMissing, RoleRequired
 from penstock.protocols.endpoints import BY_PATH
-from penstock.protocols.refusals import openai_refusal
+from penstock.protocols.refusals import anthropic_refusal, openai_refusal
 from penstock.runtime.keys import Keyring
 from penstock.runtime.told import CHALLENGE
 
@@ -30,6 +30,8 @@ CHANGING_GETS = frozenset({"/unload", "/compat/llama-swap/unload"})
 """Another system's routes that change something although they are asked for with GET."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PAGE_HEADER = b"x-penstock-page"
+ANTHROPIC_HEADER = b"anthropic-version"
+"""Anthropic's own clients send it, and read answers in their form."""
 KEY = "penstock.key"
 """Where, in a request's scope, its Key is; None = no keys are configured, or the path needs none."""
 JSON = (b"content-type", b"application/json")
@@ -70,7 +72,7 @@ class Door:
         headers = dict(scope["headers"])
         scope[KEY] = None
         if error := self._refusal(scope, headers):
-            await answer_error(error, send)
+            await answer_error(error, send, is_anthropics=ANTHROPIC_HEADER in headers)
             return
 
         async def send_guarded(message: Message) -> None:
@@ -131,9 +133,9 @@ def _is_open(path: str) -> bool:
     return path in OPEN_PATHS or path.startswith("/v1/models/")
 
 
-async def answer_error(error: GatewayError, send: Send) -> None:
-    """A refusal, from before any application."""
-    reply = openai_refusal(error, "")
+async def answer_error(error: GatewayError, send: Send, *, is_anthropics: bool = False) -> None:
+    """A refusal, from before any application. is_anthropics: in the form that Anthropic's clients read."""
+    reply = (anthropic_refusal if is_anthropics else openai_refusal)(error, "")
     headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body)), *SECURITY_HEADERS]
     if error.status == 401:
         headers.append(CHALLENGE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from fastapi import Request
 from fastapi.responses import Response
 
@@ -10,8 +12,25 @@ from penstock.errors import KeyForbidden
 from penstock.runtime.catalog import Target
 from penstock.runtime.gateway import Gateway
 from penstock.web.answers import json_answer
-from penstock.web.door import KEY
-from penstock.web.rows import Rows
+from penstock.web.door import ANTHROPIC_HEADER, KEY
+from penstock.web.rows import Row, Rows
+
+
+def is_anthropics(request: Request) -> bool:
+    """Whether one of Anthropic's clients asks, and wants its own form."""
+    return ANTHROPIC_HEADER.decode("ascii") in request.headers
+
+
+def anthropic_row(row: Row) -> dict[str, object]:
+    """What Anthropic's API says of a model, beside what ours says."""
+    made_at = datetime.fromtimestamp(row["created"], UTC).isoformat().replace("+00:00", "Z")
+    return {**row, "type": "model", "display_name": row["name"] or row["id"], "created_at": made_at}
+
+
+def anthropic_page(rows: list[dict[str, object]]) -> dict[str, object]:
+    """All there are on one page, whatever was asked for."""
+    ids = [row["id"] for row in rows] or [None]
+    return {"data": rows, "has_more": False, "first_id": ids[0], "last_id": ids[-1]}
 
 
 class Listing:
@@ -27,6 +46,8 @@ class Listing:
         key, targets = request.scope[KEY], self._catalog.names()
         shown = [name for name in self._rows.listed(self._catalog.pins()) if name in targets]
         rows = [self._rows.row(name, targets[name]) for name in shown if not self._forbidden(key, targets[name])]
+        if is_anthropics(request):
+            return json_answer(anthropic_page([anthropic_row(row) for row in rows]))
         return json_answer({"object": "list", "data": rows})
 
     async def one(self, request: Request, name: str) -> Response:
@@ -34,7 +55,8 @@ class Listing:
         target = self._catalog.resolve(name)
         if error := self._forbidden(request.scope[KEY], target):
             raise error
-        return json_answer(self._rows.row(name, target))
+        row = self._rows.row(name, target)
+        return json_answer(anthropic_row(row) if is_anthropics(request) else row)
 
     def _forbidden(self, key: Key | None, target: Target) -> KeyForbidden | None:
         """Why the key may use none of the models that the name leads to."""
