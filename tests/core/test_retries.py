@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,3 +53,28 @@ def test_every_try_is_repeated_once_at_most_and_by_the_next(made: list[tuple[int
         assert by_id[first].received_at <= by_id[retry].received_at
     seconds = [first for retry, first in found.items() if by_id[retry].retry_count == 1]
     assert len(seconds) == len(set(seconds))
+
+
+chains = st.lists(
+    st.tuples(st.integers(1, 4), st.sampled_from([None, 0]), st.lists(st.integers(2, 119), min_size=3, max_size=3)),
+    max_size=5,
+)
+
+
+@given(chains, st.randoms())
+def test_clients_who_look_different_are_each_followed_from_their_first_try_to_their_last(
+    made: list[tuple[int, int | None, list[int]]], chance: Random
+) -> None:
+    """Each tries some times, waiting now shorter, now longer; all at the same time, and told in any order."""
+    tries: list[Try] = []
+    expected: dict[str, str] = {}
+    for client, (count, counts_from, waits) in enumerate(made):
+        at = 0.0
+        for number in range(count):
+            retry = number or counts_from
+            tries.append(Try(f"{client}/{number}", (client,), retry, at, at + 1.0, number == count - 1))
+            if number:
+                expected[f"{client}/{number}"] = f"{client}/0"
+            at += 1.0 + waits[number % 3]
+    chance.shuffle(tries)
+    assert first_tries(tries) == expected

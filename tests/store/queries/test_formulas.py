@@ -284,3 +284,33 @@ def test_the_curves_of_many_histories_are_what_looking_every_tenth_of_a_second_s
     history: list[Course], which: Filter, is_rolled_up: bool, span_s: float, ends_ago_s: int
 ) -> None:
     check_curves(history, which, is_rolled_up=is_rolled_up, span_s=span_s, ends_ago_s=ends_ago_s)
+
+
+# Single calls.
+
+
+def in_ms(value: float | None) -> object:
+    return None if value is None else pytest.approx(1000 * value, abs=0.06)
+
+
+@few
+@given(histories())
+def test_a_single_call_is_told_as_all_of_them_are(history: list[Course]) -> None:
+    """What is derived from a record (core/record.py) is what the sums are made of (core/course.py)."""
+    with queries_of(history, is_rolled_up=False) as queries:
+        told = {row.id: row for row in queries.requests(None, limit=1000).requests}
+    assert told.keys() == {call.id for call in history}
+    for call in history:
+        row = told[call.id]
+        assert row.queue_wait == in_ms(obvious.waited_s(call) if call.admitted_s is not None else None)
+        assert row.load_wait == in_ms(None if call.admitted_s is None else call.load_wait_s or 0.0)
+        assert (row.ttft, row.total) == (in_ms(call.first_token_s), in_ms(call.done_s))
+        assert row.service == in_ms(obvious.service_s(call))
+        speed = obvious.decode_tok_s(call)
+        assert row.decode_tok_s == (None if speed is None else pytest.approx(speed, abs=0.006))
+        assert row.t_enqueue == pytest.approx(call.received_at + (call.enqueued_s or 0.0))
+        assert row.consumer == named(call, "key")
+        phase = "running" if call.admitted_s is not None else "waiting" if call.enqueued_s is not None else "reading"
+        assert row.phase == (phase if call.outcome is None else None)
+        for name in ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "energy_j", "outcome"):
+            assert getattr(row, name) == getattr(call, name), name
