@@ -169,16 +169,13 @@ async def _say_http(request: Request, exc: HTTPException) -> Response:
 
 def _hint(request: Request, path: str) -> str:
     """What may have been meant."""
+    asked = path[:MAX_LIKE_CHARACTERS].replace("/v1/v1/", "/v1/").rstrip("/")  # a base URL that has the version already
     known = {each.decode("ascii") for each in BY_PATH} | {getattr(route, "path", "") for route in request.app.routes}
-    known -= {"", "/"}
-    near = difflib.get_close_matches(
-        path[:MAX_LIKE_CHARACTERS].replace("/v1/v1/", "/v1/"), sorted(known), n=1, cutoff=0.8
-    )
-    if near and "{" not in near[0]:
+    known = {each for each in known if not each.endswith("/") and "{" not in each} - {""}
+    near = difflib.get_close_matches(asked, sorted(known), n=1, cutoff=0.8)
+    if near and near[0] != path:
         return f" Did you mean {near[0]}?"
-    return (
-        " Calls go to /v1/chat/completions, /v1/messages and their like; GET /api/openapi.json lists the other paths."
-    )
+    return " Calls go to /v1/chat/completions, /v1/messages and their like; GET /api/openapi.json lists other paths."
 
 
 def _allowed(request: Request) -> str:
