@@ -99,3 +99,22 @@ def test_an_interval_falls_into_pieces_that_add_up_to_it() -> None:
     assert list(pieces(3.0, 12.0, 5)) == [(0, 2.0), (5, 5.0), (10, 2.0)]
     assert list(pieces(5.0, 10.0, 5)) == [(5, 5.0)]
     assert list(pieces(7.0, 7.0, 5)) == [(5, 0.0)]
+
+
+def test_what_seems_to_end_in_the_future_is_counted_until_now() -> None:
+    """Another machine's clock is ahead, or one was set back: a bucket that has only begun must not show a tower."""
+    grid, now = Grid(100, 5, 2), 105.5
+    curve, tokens = Curve(grid, now), Curve(grid, now)
+    curve.add(104.0, 109.0)
+    tokens.flow(104.0, 109.0, 50.0)
+    tokens.flow(106.0, 106.0, 7.0)
+    assert curve.integrals() == [1.0, 0.5]
+    assert tokens.integrals() == [10.0, 5.0]
+    assert grid.widths(now) == [5, 0.5]
+
+
+def test_a_bucket_is_divided_by_what_has_passed_of_it() -> None:
+    grid = Grid(100, 5, 3)
+    assert grid.widths(200.0) == [5, 5, 5]
+    assert grid.widths(107.0) == [5, 2, 5]  # nothing is in one that has not begun
+    assert grid.widths(105.0) == [5, 0.001, 5]
