@@ -23,7 +23,7 @@ from pathlib import Path
 from bench.large import Case, answers, engine, requests
 from bench.rig.build import Programs, build
 from bench.rig.client import Load, run
-from bench.rig.processes import cpu_us_by_process, rss_bytes
+from bench.rig.processes import PROC, cpu_us_by_process
 from bench.rig.proxies import penstock, upstream
 from bench.watched import longest, watching
 
@@ -102,7 +102,7 @@ def _table(gateway: Gateway, cases: Iterable[Case], times: int) -> None:
 
 def cost(gateway: Gateway, case: Case) -> Cost:
     idle_s = 0.2
-    before_us, rss = cpu_us_by_process(gateway.pid)[gateway.pid], rss_bytes(gateway.pid)
+    before_us, rss = cpu_us_by_process(gateway.pid)[gateway.pid], own_bytes(gateway.pid)
     time.sleep(idle_s)
     began_us, began_s = cpu_us_by_process(gateway.pid)[gateway.pid], time.monotonic()
     with watching(gateway.watch):
@@ -111,8 +111,14 @@ def cost(gateway: Gateway, case: Case) -> Cost:
     took_us, took_s = cpu_us_by_process(gateway.pid)[gateway.pid] - began_us, time.monotonic() - began_s
     watch_us = (began_us - before_us) * took_s / idle_s
     found = longest(gateway.watch)
-    grown = rss_bytes(gateway.pid) - rss
+    grown = own_bytes(gateway.pid) - rss
     return Cost((took_us - watch_us) / 1e3, 1e3 * found.held_s, 1e3 * found.own_s, 1e3 * found.late_s, grown / MB)
+
+
+def own_bytes(pid: int) -> int:
+    """Memory of the process alone; pages of files, which the kernel may take back, do not count."""
+    lines = (PROC / str(pid) / "status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
 
 
 def ask(port: int, case: Case) -> None:
@@ -141,9 +147,10 @@ def _beside(programs: Programs, gateway: Gateway) -> None:
 
         with ThreadPoolExecutor(AT_ONCE) as senders:
             sent = [senders.submit(send, number) for number in range(AT_ONCE)]
-            before = rss_bytes(gateway.pid)
-            figures = run(programs, gateway.port, Load(1, seconds=5.0))
-            grown_mb = (rss_bytes(gateway.pid) - before) / MB
+            before = own_bytes(gateway.pid)
+            with watching(gateway.watch):
+                figures = run(programs, gateway.port, Load(1, seconds=5.0))
+            grown_mb, block = (own_bytes(gateway.pid) - before) / MB, longest(gateway.watch)
             stop.set()
         total = sum(each.result() for each in sent)
         latency = figures.latency_us
@@ -151,7 +158,8 @@ def _beside(programs: Programs, gateway: Gateway) -> None:
         print(
             f"small calls {name}: {figures.requests} in {figures.seconds:.1f} s, {figures.errors} errors, "
             f"latency p50 {latency.p50 / 1e3:.2f}, p99 {latency.p99 / 1e3:.2f}, most {latency.max / 1e3:.2f} ms; "
-            f"{total} bodies, grown {grown_mb:.1f} MB",
+            f"{total} bodies, grown {grown_mb:.1f} MB; "
+            f"held {1e3 * block.held_s:.1f}, own {1e3 * block.own_s:.1f}, late {1e3 * block.late_s:.1f} ms",
             flush=True,
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 Body = bytes | bytearray | memoryview
-"""A request's body as it came. A view when it is large: then it is mapped from a file, and is not to be copied."""
+"""A request's body as it came. A view when it is large: then it may be mapped from a file, and is not to be copied."""
 
 Headers = list[tuple[bytes, bytes]]
 """Name and value as received; names compare without regard to case."""

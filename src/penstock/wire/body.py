@@ -13,6 +13,9 @@ from pathlib import Path
 
 from penstock.core.message import Body
 
+LARGE_BYTES = 256 * 1024
+"""A body of more takes long enough to read that others should not have to wait for it."""
+
 
 class BodyStore:
     """The bodies of all connections of a gateway, and how much memory they take."""
@@ -86,5 +89,7 @@ class SpooledBody:
 
 
 def whole(body: bytes | bytearray | SpooledBody) -> Body:
-    """What a request's handler gets to see."""
-    return body.view() if isinstance(body, SpooledBody) else body
+    """What a request's handler gets to see: a view of what is large, wherever it is kept."""
+    if isinstance(body, SpooledBody):
+        return body.view()
+    return memoryview(body) if len(body) > LARGE_BYTES else body
