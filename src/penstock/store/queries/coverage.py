@@ -31,6 +31,17 @@ def cover(since: float, until: float, tainted: Tainted, spans: Sequence[int]) ->
     return joined
 
 
+def runs(starts: Sequence[int], span_s: int) -> list[Piece]:
+    """Spans, by their sorted starts, those that touch put together."""
+    found: list[Piece] = []
+    for start in starts:
+        if found and found[-1].end == start:
+            found[-1] = found[-1]._replace(end=start + span_s)
+        else:
+            found.append(Piece(span_s, start, start + span_s))
+    return found
+
+
 def _pieces(since: float, until: float, tainted: Tainted, spans: Sequence[int]) -> Iterator[Piece]:
     if since >= until:
         return

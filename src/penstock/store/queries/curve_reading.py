@@ -33,8 +33,11 @@ class CurvesOf:
                 self.out_tokens.flow(*held, course.completion_tokens or 0)
 
     def put(self, index: int, share: Sequence[float]) -> None:
-        for curve, integral in zip((self.offered, self.active, self.in_tokens, self.out_tokens), share, strict=True):
-            curve.put(index, integral)
+        offered_s, active_s, in_tokens, out_tokens = share
+        self.offered.put(index, offered_s)
+        self.active.put(index, active_s)
+        self.in_tokens.put(index, in_tokens)
+        self.out_tokens.put(index, out_tokens)
 
 
 def read_curves(
@@ -75,10 +78,17 @@ def _add_rolled(
         query = select(bucket, *group, *told).where(inside, between(columns.at, piece)).group_by(bucket, *group)
         if piece.span_s == MINUTE and snapshot.dirty[MINUTE]:  # these are read from the records
             query = query.where(columns.received.not_in(dirty))
+        known: dict[Sequence[str], CurvesOf] = {}
         for row in snapshot.rows(query):
-            values = dict(zip(by, row[1:], strict=False))
-            where = Group(*(values.get(name, "") for name in DIMENSIONS))
-            _curves_of(found, grid, by, where, until).put(row[0], row[1 + len(by) :])
+            values = row[1 : 1 + len(by)]
+            if values not in known:
+                known[values] = _curves_of(found, grid, by, _group(by, values), until)
+            known[values].put(row[0], row[1 + len(by) :])
+
+
+def _group(by: Sequence[str], values: Sequence[str]) -> Group:
+    named = dict(zip(by, values, strict=True))
+    return Group(*(named.get(name, "") for name in DIMENSIONS))
 
 
 def _stale(snapshot: Snapshot, grid: Grid, spans: Sequence[int]) -> dict[int, set[int]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +16,8 @@ from penstock.core.course import tok_s
 from penstock.core.record import CallRecord, Outcome
 from penstock.core.retries import WITHIN_S, Try, first_tries
 from penstock.store.queries.asking import Asked, BadQuestion
-from penstock.store.queries.courses import chosen, received
+from penstock.store.queries.courses import Filter, chosen, received
+from penstock.store.queries.finding import stretches
 from penstock.store.queries.questions import window_of
 from penstock.store.queries.shown import LoadRow, Loads, ModelLoads, Request, Requests
 from penstock.store.queries.snapshot import Snapshot
@@ -33,25 +36,19 @@ class BadCursor(BadQuestion):
         super().__init__(self.__doc__)
 
 
-def requests(
-    snapshot: Snapshot, asked: Asked | None, chosen_by: Sequence[ColumnElement[bool]], limit: int, cursor: str | None
-) -> Requests:
-    """Calls, open ones included. asked None = of all times. Raises BadCursor."""
-    conditions = [*chosen_by, *_behind(calls, "received_at", cursor)]
-    if asked is not None:
-        conditions += [received(asked.since, asked.until), *chosen(asked.filter)]
-    query = select(calls).where(*conditions).order_by(calls.c.received_at.desc(), calls.c.id.desc()).limit(limit + 1)
-    found = [record_of(tuple(row)) for row in snapshot.rows(query)]
-    shown = found[:limit]
-    first = _first_tries(snapshot, shown)
-    rows = [_request(record, first.get(record.id)) for record in shown]
-    following = _cursor(shown[-1].received_at, shown[-1].id) if len(found) > limit else None
-    return Requests(None if asked is None else window_of(asked), limit, rows, following)
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page ends: the next one begins behind it."""
+
+    at: float
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.at!r}_{self.id}"
 
 
-def _behind(table: Table, at_name: str, cursor: str | None) -> list[ColumnElement[bool]]:
-    if cursor is None:
-        return []
+def place(cursor: str) -> Place:
+    """Raises BadCursor."""
     at_text, separator, record_id = cursor.partition("_")
     try:
         at = float(at_text)
@@ -59,12 +56,56 @@ def _behind(table: Table, at_name: str, cursor: str | None) -> list[ColumnElemen
         raise BadCursor from exc
     if not separator or not 0 <= at < 1e12:
         raise BadCursor
+    return Place(at, record_id)
+
+
+def requests(
+    snapshot: Snapshot, asked: Asked | None, which: Filter, limit: int, cursor: str | None, *, only_open: bool
+) -> Requests:
+    """Calls, open ones included. asked None = of all times. Raises BadCursor."""
+    after = None if cursor is None else place(cursor)
+    since, until = (0.0, math.inf) if asked is None else (asked.since, asked.until)
+    find = _open_calls if only_open else _calls
+    found = [record_of(tuple(row)) for row in find(snapshot, since, until, which, after, limit + 1)]
+    shown = found[:limit]
+    first = _first_tries(snapshot, shown)
+    rows = [_request(record, first.get(record.id)) for record in shown]
+    following = str(Place(shown[-1].received_at, shown[-1].id)) if len(found) > limit else None
+    return Requests(None if asked is None else window_of(asked), limit, rows, following)
+
+
+def _calls(
+    snapshot: Snapshot, since: float, until: float, which: Filter, after: Place | None, count: int
+) -> list[Sequence[Any]]:
+    """The newest rows of a window behind a place."""
+    found: list[Sequence[Any]] = []
+    until = until if after is None else min(until, math.nextafter(after.at, math.inf))
+    for piece in stretches(snapshot, since, until, which):
+        inside = [received(piece.start, piece.end), *chosen(which), *_behind(calls, "received_at", after)]
+        query = select(calls).where(*inside).order_by(calls.c.received_at.desc(), calls.c.id.desc())
+        found += snapshot.rows(query.limit(count - len(found)))
+        if len(found) == count:
+            break
+    return found
+
+
+def _open_calls(
+    snapshot: Snapshot, since: float, until: float, which: Filter, after: Place | None, count: int
+) -> list[Sequence[Any]]:
+    """The same of open ones: few, and found by an index of their own, which an order would keep from being used."""
+    last = (math.inf, "") if after is None else (after.at, after.id)
+    places = ((course.received_at, course.id) for course in snapshot.open_calls(which))
+    shown = sorted((each for each in places if since <= each[0] < until and each < last), reverse=True)[:count]
+    columns = calls.c
+    query = select(calls).where(columns.id.in_([call_id for _, call_id in shown]))
+    return list(snapshot.rows(query.order_by(columns.received_at.desc(), columns.id.desc())))
+
+
+def _behind(table: Table, at_name: str, after: Place | None) -> list[ColumnElement[bool]]:
+    if after is None:
+        return []
     column = table.c[at_name]
-    return [column <= at, or_(column < at, table.c.id < record_id)]  # the first half alone is what an index can do
-
-
-def _cursor(at: float, record_id: str) -> str:
-    return f"{at!r}_{record_id}"
+    return [column <= after.at, or_(column < after.at, table.c.id < after.id)]  # an index can do the first half alone
 
 
 def _request(record: CallRecord, retry_of: str | None) -> Request:
@@ -160,11 +201,11 @@ def loads_of(snapshot: Snapshot, asked: Asked, limit: int, cursor: str | None) -
     inside = [columns.started_at >= asked.since, columns.started_at < asked.until]
     if asked.filter.model is not None:
         inside.append(columns.model == asked.filter.model)
-    behind = _behind(loads, "started_at", cursor)
+    behind = _behind(loads, "started_at", None if cursor is None else place(cursor))
     query = select(loads).where(*inside, *behind).order_by(columns.started_at.desc(), columns.id.desc())
     found = [_load(tuple(row)) for row in snapshot.rows(query.limit(limit + 1))]
     shown = found[:limit]
-    following = _cursor(shown[-1].started_at, shown[-1].id) if len(found) > limit else None
+    following = str(Place(shown[-1].started_at, shown[-1].id)) if len(found) > limit else None
     return Loads(window_of(asked), limit, shown, _loads_by_model(snapshot, inside), following)
 
 

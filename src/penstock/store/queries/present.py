@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from sqlalchemy import func, select
@@ -228,15 +228,30 @@ def _notes(snapshot: Snapshot, told: Now) -> list[str]:
 
 def hosts(snapshot: Snapshot, asked: Asked) -> Hosts:
     columns = samples.c
-    inside = (columns.sampled_at >= asked.since, columns.sampled_at < asked.until)
-    newest = select(columns.gateway_id, func.max(columns.sampled_at)).where(*inside).group_by(columns.gateway_id)
     told = []
-    for gateway_id, sampled_at in snapshot.rows(newest):
+    for gateway_id, sampled_at in _last_readings(snapshot, asked):
         query = select(samples).where(columns.sampled_at == sampled_at, columns.gateway_id == gateway_id).limit(1)
         told += [_host_now(sample_of(tuple(row)), snapshot.now) for row in snapshot.rows(query)]
     told.sort(key=lambda each: (each.host, each.gateway_id))
     grid = asked.grid
     return Hosts(window_of(asked, grid), told, grid.starts(), host_curves(snapshot, grid))
+
+
+def _last_readings(snapshot: Snapshot, asked: Asked) -> Iterator[tuple[str, float]]:
+    """Of each gateway when it was, from one to the next by an index: together they would have every reading counted."""
+    columns = samples.c
+    inside = (columns.sampled_at >= asked.since, columns.sampled_at < asked.until)
+    gateway_id = ""
+    while True:
+        following = select(func.min(columns.gateway_id)).where(columns.gateway_id > gateway_id)
+        found = next(iter(snapshot.rows(following)))[0]
+        if found is None:
+            return
+        gateway_id = found
+        newest = select(func.max(columns.sampled_at)).where(columns.gateway_id == gateway_id, *inside)
+        sampled_at = next(iter(snapshot.rows(newest)))[0]
+        if sampled_at is not None:
+            yield gateway_id, sampled_at
 
 
 def _host_now(sample: HostSample, at: float) -> HostNow:

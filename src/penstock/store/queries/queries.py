@@ -9,7 +9,7 @@ from penstock.config.store_address import StoreAddress
 from penstock.store.queries import lists, present, questions, reporting, timeline
 from penstock.store.queries.answers import Consumers, Models, Perf, Timeline, Workloads
 from penstock.store.queries.asking import Asked
-from penstock.store.queries.courses import EVERYTHING, IS_OPEN, Filter, chosen
+from penstock.store.queries.courses import EVERYTHING, Filter
 from penstock.store.queries.present import Live
 from penstock.store.queries.reader import LIMIT_S, Reader
 from penstock.store.queries.reporting import Report
@@ -67,9 +67,9 @@ class Queries:
         cursor: str | None = None,
     ) -> Requests:
         """asked None = of all times; then `filter` says which. Raises BadCursor."""
-        conditions = [*chosen(filter), *([IS_OPEN] if only_open else [])]
+        which = filter if asked is None else asked.filter
         with self._reader.snapshot() as snapshot:
-            return lists.requests(snapshot, asked, conditions, limit, cursor)
+            return lists.requests(snapshot, asked, which, limit, cursor, only_open=only_open)
 
     def loads(self, asked: Asked, *, limit: int = 100, cursor: str | None = None) -> Loads:
         """Raises BadCursor."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -32,7 +32,7 @@ from penstock.store.queries.courses import (
     read_overlapping,
     received,
 )
-from penstock.store.queries.coverage import RECORDS, Piece, cover
+from penstock.store.queries.coverage import RECORDS, Piece, cover, runs
 from penstock.store.queries.folding import Group, Speeds, fold_sums, is_chosen
 from penstock.store.queries.packing import numbers_of, unpacked
 from penstock.store.queries.tables import (
@@ -98,7 +98,7 @@ class Snapshot:
         spreads: which histograms too. speeds: also how fast calls were beside others.
         """
         whole = Grid(0, MAX_AT, 1)
-        pieces = self._cover_sums(since, until, COARSE_TO_FINE)
+        pieces = self.cover_sums(since, until, COARSE_TO_FINE)
         found = self._sums(pieces, whole, asked, by, spreads=spreads, speeds=speeds)
         return {group: sums for (_, group), sums in found.items()}
 
@@ -107,7 +107,7 @@ class Snapshot:
     ) -> dict[tuple[int, Group], Sums]:
         """The same for each bucket of a grid, by its index; histograms of speeds may be among the spreads."""
         spans = [span_s for span_s in COARSE_TO_FINE if grid.width % span_s == 0]
-        pieces = self._cover_sums(grid.start, min(until, grid.end), spans)
+        pieces = self.cover_sums(grid.start, min(until, grid.end), spans)
         return self._sums(pieces, grid, asked, by, spreads=spreads, speeds=True)
 
     def _sums(
@@ -134,10 +134,13 @@ class Snapshot:
                 self._add_rolled_numbers(found, inside, by)
         return found
 
-    def _cover_sums(self, since: float, until: float, spans: Sequence[int]) -> list[Piece]:
+    def cover_sums(
+        self, since: float, until: float, spans: Sequence[int], *, besides: Set[int] = frozenset()
+    ) -> list[Piece]:
+        """Which part of a window is summed up where; `besides`: minutes that have to be read from the records, too."""
         if not self.has_rollups:
             return cover(since, until, {}, ())
-        tainted = {MINUTE: self.dirty[MINUTE]}
+        tainted = {MINUTE: self.dirty[MINUTE] | besides}
         for finer, span_s in pairwise(SPANS):
             tainted[span_s] = self.dirty[span_s] | {start // span_s * span_s for start in tainted[finer]}
         return cover(since, until, tainted, spans)
@@ -224,7 +227,7 @@ class Snapshot:
     @cached_property
     def dirty_ranges(self) -> list[Piece]:
         """The minutes that are not rolled up, in order; if there are too many ranges, with some that are."""
-        return at_most(RANGES_AT_ONCE, _joined(sorted(self.dirty[MINUTE]), MINUTE))
+        return at_most(RANGES_AT_ONCE, runs(sorted(self.dirty[MINUTE]), MINUTE))
 
     # What goes on, and what else there is.
 
@@ -253,17 +256,6 @@ def rolled(table: Table, grouping: Grouping, span_s: int, asked: Filter) -> Colu
 
 def between(column: ColumnElement[int], piece: Piece) -> ColumnElement[bool]:
     return and_(column >= int(piece.start), column < int(piece.end))
-
-
-def _joined(starts: Sequence[int], span_s: int) -> list[Piece]:
-    """Sorted starts, those that touch put together."""
-    joined: list[Piece] = []
-    for start in starts:
-        if joined and joined[-1].end == start:
-            joined[-1] = Piece(RECORDS, joined[-1].start, start + span_s)
-        else:
-            joined.append(Piece(RECORDS, start, start + span_s))
-    return joined
 
 
 def at_most(count: int, ranges: Sequence[Piece]) -> list[Piece]:

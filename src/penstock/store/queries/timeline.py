@@ -25,8 +25,8 @@ OTHER = "<other>"
 GIB = 1 << 30
 
 SAMPLED_S = 5
-READINGS_PER_BUCKET = 30
-"""Of a long window, so many readings of each bucket are enough for its mean."""
+READINGS = 3000
+"""Of a window with more, about so many are read, as many of each bucket: enough for its mean."""
 
 
 def timeline(snapshot: Snapshot, asked: Asked) -> Timeline:
@@ -161,10 +161,12 @@ Reading = Sequence[float | None]
 
 def host_curves(snapshot: Snapshot, grid: Grid) -> HostCurves:
     """Of all hosts that write to this store; with several, the means of their readings."""
-    every_s = max(SAMPLED_S, grid.width // READINGS_PER_BUCKET)
+    every_s = max(SAMPLED_S, grid.width // max(1, round(READINGS / grid.count)))
     buckets: list[list[Reading]] = [[] for _ in range(grid.count)]
     totals: tuple[int | None, int | None] = None, None
     for row in snapshot.rows(_readings(grid, every_s)):
+        if row[0] is None or row[0] >= grid.end:
+            continue
         reading = _reading(row)
         buckets[int((row[0] - grid.start) // grid.width)].append(reading)
         totals = row[4] or totals[0], row[7] or totals[1]
@@ -194,7 +196,8 @@ def _readings(grid: Grid, every_s: int) -> Select[Any]:
     earliest = select(func.min(_s.sampled_at)).where(soon).correlate(looks).scalar_subquery()
     first = select(earliest.label("at")).select_from(looks).cte("first")
     moment = and_(_s.sampled_at >= first.c.at, _s.sampled_at < first.c.at + SAMPLED_S)
-    return select(*_COLUMNS).join_from(first, samples, moment).where(inside).order_by(_s.sampled_at)
+    # An outer join, because its left side comes first: SQLite would look at every reading there is, and then for looks.
+    return select(*_COLUMNS).join_from(first, samples, moment, isouter=True).order_by(_s.sampled_at)
 
 
 def _reading(row: Sequence[object]) -> Reading:

@@ -1,4 +1,7 @@
-"""The databases themselves note which minutes' records have changed: whoever writes calls, none is forgotten."""
+"""The databases themselves note which minutes' records have changed: whoever writes calls, none is forgotten.
+
+With the triggers come indexes that only questions need.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,10 @@ RETURN NULL; END $$"""
 _POSTGRES_TRIGGER = """CREATE TRIGGER rollup_{name} AFTER {event} ON calls REFERENCING {side} TABLE AS {rows}
 FOR EACH STATEMENT EXECUTE FUNCTION rollup_mark()"""
 
+_INDEXES = {
+    "calls_long": ("calls", f"(received_at) WHERE done_s > {LONG_S}"),
+    "samples_gateway": ("samples", "(gateway_id, sampled_at)"),
+}
 _KNOWN_TRIGGERS = "SELECT tgname FROM pg_trigger WHERE tgrelid = 'calls'::regclass"
 
 _EVENTS = ("INSERT", "UPDATE", "DELETE")
@@ -36,8 +43,9 @@ def create_triggers(connection: Connection) -> None:
 
     What is there is left alone: to make it again, PostgreSQL would wait until nobody reads or writes any calls.
     """
-    if "calls_long" not in {index["name"] for index in inspect(connection).get_indexes("calls")}:
-        connection.exec_driver_sql(f"CREATE INDEX calls_long ON calls (received_at) WHERE done_s > {LONG_S}")
+    for name, (table, rest) in _INDEXES.items():
+        if name not in {index["name"] for index in inspect(connection).get_indexes(table)}:
+            connection.exec_driver_sql(f"CREATE INDEX {name} ON {table} {rest}")
     if connection.dialect.name == "sqlite":
         for event in _EVENTS:
             row = "OLD" if event == "DELETE" else "NEW"
