@@ -1,9 +1,10 @@
 """What it costs to carry records from the journal to the store: python -m bench.bookkeeper --help.
 
 With SQLite, or with the PostgreSQL that --store names (its tables are emptied before each way; give it a database of
-its own). Three ways, two journal lines per record in each: a backlog carried over within one process; the same by a
-bookkeeper's own process; and, by that process then, calls that open and end at a steady rate while it looks on. With
---against the rounds of this and of other versions of the sources alternate, each in a fresh folder.
+its own); --onto adds to what a store holds already. Three ways, two journal lines per record in each: a backlog carried
+over within one process; the same by a bookkeeper's own process; and, by that process then, calls that open and end at
+a steady rate while it looks on. With --against the rounds of this and of other versions of the sources alternate, each
+in a fresh folder.
 """
 
 from __future__ import annotations
@@ -42,12 +43,13 @@ GATEWAY_ID, BOOT_ID = "g", "this"
 def main() -> None:
     args = _parser().parse_args()
     if args.once:
-        print(json.dumps(_measure(args.records, args.rate, args.store)))
+        print(json.dumps(_measure(args.records, args.rate, args.store, args.onto)))
         return
     sources = [HERE, *args.against]
     found: dict[Path, list[dict[str, float]]] = {source: [] for source in sources}
     argv = [sys.executable, "-m", "bench.bookkeeper", "--once", f"--records={args.records}", f"--rate={args.rate}"]
     argv += [] if args.store is None else [f"--store={args.store}"]
+    argv += [] if args.onto is None else [f"--onto={args.onto}"]
     for _, source in itertools.product(range(args.rounds), sources):
         environment = {**os.environ, "PYTHONPATH": str(source)}
         said = subprocess.run(argv, env=environment, stdout=subprocess.PIPE, check=True).stdout
@@ -65,13 +67,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--against", type=Path, nargs="*", default=[], metavar="SRC", help="src of another version")
     parser.add_argument("--store", metavar="URL", help="postgresql://…; default: SQLite in a new folder")
+    parser.add_argument(
+        "--onto", metavar="URL", help="sqlite:///… or postgresql://…: it is added to, nothing is emptied"
+    )
     parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)
     return parser
 
 
-def _measure(records: int, rate: int, url: str | None) -> dict[str, float]:
+def _measure(records: int, rate: int, url: str | None, onto: str | None) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder:
         one, two = Path(folder, "one"), Path(folder, "two")
+        if onto is not None:
+            return {
+                **_in_process(one, records, read_address(onto)),
+                **_as_child(two, records, rate, read_address(onto)),
+            }
         found = _in_process(one, records, _address(one, url))
         return {**found, **_as_child(two, records, rate, _address(two, url))}
 
@@ -91,13 +101,15 @@ def _address(state_dir: Path, url: str | None) -> StoreAddress:
 def _in_process(state_dir: Path, records: int, address: StoreAddress) -> dict[str, float]:
     _write_backlog(state_dir, records)
     store = open_store(address)
+    store.prepare()
+    known = store.count()
     bookkeeper = Bookkeeper(state_dir / "journal", store, gateway_id=GATEWAY_ID, boot_id=BOOT_ID)
     bookkeeper.prepare()
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     while bookkeeper.carry_over():
         pass
     wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
-    assert store.count() == bookkeeper.status.records == records
+    assert store.count() - known == bookkeeper.status.records == records
     store.close()
     return {"in process: records/s": records / wall_s, "in process: cpu_us": cpu_s / records * 1e6}
 
