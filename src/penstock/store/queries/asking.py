@@ -44,11 +44,11 @@ class Asked:
 def window(last: str | None, since: str | None, until: str | None, *, usual: str, now: float) -> tuple[float, float]:
     """The ends of a window. Raises BadQuestion."""
     if since is None and until is None:
-        return now - span_s(last or usual), now
+        return now - span_s(usual if last is None else last), now
     if last is not None and since is not None and until is not None:
         raise BadQuestion("`last`, `from` and `to` are too many: two of them say it")
     end = now if until is None else moment(until)
-    start = end - span_s(last or usual) if since is None else moment(since)
+    start = end - span_s(usual if last is None else last) if since is None else moment(since)
     if since is not None and last is not None:
         end = start + span_s(last)
     if not start < end <= start + LONGEST_S:
