@@ -19,13 +19,16 @@ TOKENS = {"prompt_n": 5, "cache_n": 2, "predicted_n": 4}
 
 
 @asynccontextmanager
-async def an_engine(prompt_ms: float, predicted_ms: float) -> AsyncIterator[int]:
+async def an_engine(prompt_ms: float, predicted_ms: float, *, is_stream: bool) -> AsyncIterator[int]:
     """It works for WORK_S on every request, and says what it is told to say about that. Gives its port."""
     timings = {**TOKENS, "prompt_ms": prompt_ms, "predicted_ms": predicted_ms}
-    body = json.dumps({"choices": [{"message": {"content": "hi"}}], "timings": timings}).encode()
-    head = (
-        f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
-    )
+    words = {"choices": [{"delta" if is_stream else "message": {"content": "hi"}}]}
+    body, kind = json.dumps({**words, "timings": timings}).encode(), "application/json"
+    if is_stream:
+        last = {"choices": [{"delta": {}, "finish_reason": "stop"}], "timings": timings}
+        events = [json.dumps(words).encode(), json.dumps(last).encode(), b"[DONE]"]
+        body, kind = b"".join(b"data: %b\n\n" % event for event in events), "text/event-stream"
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")
@@ -40,6 +43,7 @@ async def an_engine(prompt_ms: float, predicted_ms: float) -> AsyncIterator[int]
         yield server.sockets[0].getsockname()[1]
 
 
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize(
     ("prompt_ms", "predicted_ms"),
     [(1.0, 2.0), (100.0, 195.0), (0.0, 0.0)],
@@ -47,12 +51,12 @@ async def an_engine(prompt_ms: float, predicted_ms: float) -> AsyncIterator[int]
 )
 @in_loop
 async def test_a_call_is_never_shorter_than_it_was_nor_than_what_its_engine_admits(
-    tmp_path: Path, prompt_ms: float, predicted_ms: float
+    tmp_path: Path, prompt_ms: float, predicted_ms: float, is_stream: bool
 ) -> None:
-    async with an_engine(prompt_ms, predicted_ms) as port:
+    async with an_engine(prompt_ms, predicted_ms, is_stream=is_stream) as port:
         config = f"penstock: 1\nmodels: {{far: {{upstream: 'http://127.0.0.1:{port}'}}}}\n"
         with Program(tmp_path, config) as program:
-            record = await program.record(await program.chat("far"))
+            record = await program.record(await program.chat("far", stream=is_stream))
     total, service = total_s(record), service_s(record)
     assert total is not None
     assert service is not None
