@@ -69,7 +69,7 @@ def is_json(text: bytes) -> bool:
     return True
 
 
-SEEDS = pytest.mark.parametrize("seeds", [range(100), pytest.param(range(100, 20_000), marks=pytest.mark.long)])
+SEEDS = pytest.mark.parametrize("seeds", [range(100), pytest.param(range(100, 5_000), marks=pytest.mark.long)])
 
 
 @SEEDS

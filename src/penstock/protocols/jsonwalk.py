@@ -34,6 +34,7 @@ _ESCAPED_MARK = re.compile(rb'\\["\\]')
 _ESCAPE_BYTES = 6
 _HALF_CHARACTER = re.compile(rb"\\u[dD][89abAB]")
 _WORD = re.compile(rb"[-+.0-9A-Za-z]{1,%d}" % MAX_STEP_BYTES)
+_RUN = re.compile(rb"[\[{]+|[\]}]+")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 _BEFORE_STRING = re.compile(rb'[ \t\r\n]*+,?[ \t\r\n]*+(?:"(?:[^"\\]|\\.)*+"[ \t\r\n]*+:[ \t\r\n]*+)?(?=")', re.DOTALL)
 """What may stand between the end of a value, or the beginning of a container, and a string."""
@@ -98,15 +99,15 @@ class _Descent:
     def _followed(self, marks: bytes) -> list[int] | None:
         """The brackets that are open behind these; None = the container has ended among them."""
         still_open = self._open.copy()
-        for mark in _without_pairs(marks):
-            if mark in _OPENING:
-                still_open.append(mark)
+        for run in _RUN.findall(_without_pairs(marks)):
+            if run[0] in _OPENING:
+                still_open += run
                 if len(still_open) > MAX_DEPTH:
                     raise InvalidJson(reason="it is nested too deeply")
-            else:  # of which kind it is, the proof sees
-                still_open.pop()
-                if not still_open:
-                    return None
+            elif len(run) < len(still_open):  # of which kind they are, the proof sees
+                del still_open[-len(run) :]
+            else:
+                return None
         return still_open
 
     def _last_bracket(self, window: bytes) -> int:
