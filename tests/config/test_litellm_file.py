@@ -98,3 +98,15 @@ def test_faults_point_at_what_was_written() -> None:
         "c.yaml:3:5: model_list[1]: found no `model_name`, expected one",
         "c.yaml:4:5: model_list[2]: found no `model_name`, expected one",
     ]
+
+
+def test_who_leaves_is_served_to_the_end_where_overlaat_was_told_so() -> None:
+    entries = "".join(
+        f"  - {{model_name: m{number}, litellm_params: {{}}, model_info: {{overlaat_abort_on_disconnect: {value}}}}}\n"
+        for number, value in enumerate(("false", "true", "null", "perhaps"))
+    )
+    loaded = read(f"model_list:\n{entries}", upstream=UPSTREAM)
+    assert [model.on_disconnect for model in loaded.settings.models.values()] == ["drain", "cancel", "cancel", "cancel"]
+    assert [warning.key for warning in loaded.warnings] == [
+        f"model_list[{number}].model_info.overlaat_abort_on_disconnect" for number in (2, 3)
+    ]

@@ -20,7 +20,7 @@ _MODEL_INFO = {
     "overlaat_pool": "pool",
     "overlaat_slot": _SLOT,
 }
-_NOT_HONOURED = frozenset({"overlaat_abort_on_disconnect"})
+_ABORT = "overlaat_abort_on_disconnect"
 _BREAKER = {"fails": "failures", "cooldown_s": "pause"}
 
 
@@ -67,15 +67,17 @@ def _name(entry: Node, findings: Findings) -> str | None:
 def _model(entry: Node, address: Node, findings: Findings) -> Node:
     cap = entry.members.get("litellm_params", entry.made({})).members.get("max_parallel_requests")
     info = entry.members.get("model_info", entry.made({})).members
-    for key in _NOT_HONOURED & info.keys():
-        found, expected = "a key that is not honoured yet", "a file that works without it"
-        findings.warnings.append(Fault(findings.file, info[key].key_mark, info[key].key, found, expected))
+    abort = info.get(_ABORT)
+    if abort is not None and not isinstance(abort.value, bool):
+        found, expected = "neither true nor false, which is left out", "one of them"
+        findings.warnings.append(Fault(findings.file, abort.key_mark, abort.key, found, expected))
     return entry.made(
         {
             "upstream": address,
             "parallel": cap if cap is not None and cap.value is not None else entry.made(UNLIMITED),
             "breaker": _breaker(info.get("overlaat_breaker"), entry),
             "client_key": entry.made(ClientKey.FORWARD.value),
+            **({"on_disconnect": abort.made("drain")} if abort is not None and abort.value is False else {}),
             **{_MODEL_INFO[key]: node for key, node in info.items() if key in _MODEL_INFO and node.value is not None},
         }
     )
