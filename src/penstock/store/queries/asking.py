@@ -16,6 +16,7 @@ _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY_S}
 _LAST = re.compile(r"(\d{1,9})([smhd])")
 _WIDTHS = ((1800.0, 5), (3600.0, 15), (6 * 3600.0, 60), (DAY_S, 300), (7 * DAY_S, 3600))
 _WIDEST = 86_400
+_FEW_HOURS_S, _HOUR = 6 * 3600.0, 3600
 
 
 class BadQuestion(PenstockError):
@@ -39,6 +40,12 @@ class Asked:
     @property
     def grid(self) -> Grid:
         return grid_over(self.since, self.until, self.width)
+
+    @property
+    def speed_grid(self) -> Grid:
+        """Of hours at least where the window has more than a few: the median of two calls says nothing."""
+        is_short = self.until - self.since <= _FEW_HOURS_S
+        return grid_over(self.since, self.until, self.width if is_short else max(self.width, _HOUR))
 
 
 def window(last: str | None, since: str | None, until: str | None, *, usual: str, now: float) -> tuple[float, float]:

@@ -126,7 +126,7 @@ def workloads(snapshot: Snapshot, asked: Asked) -> Workloads:
 
 def perf(snapshot: Snapshot, asked: Asked) -> Perf:
     """How fast models were, bucket by bucket, by when calls were received."""
-    grid = asked.grid
+    grid = asked.speed_grid
     found: dict[str, dict[int, Sums]] = {}
     if asked.filter.outcome in (None, Outcome.COMPLETED):
         completed = replace(asked.filter, outcome=Outcome.COMPLETED.value)

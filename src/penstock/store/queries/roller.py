@@ -176,8 +176,8 @@ def neighbours(starts: Sequence[int]) -> Sequence[int]:
 
 
 def _make_anew(connection: Connection) -> None:
-    if connection.dialect.name != "sqlite":
-        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # of a long history, this takes its time
+    if connection.dialect.name != "sqlite":  # of a long history, this takes its time; autovacuum gives way after 1 s
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '3s'")
     metadata.drop_all(connection)
     metadata.create_all(connection)
     connection.execute(insert(rollup_state).values(name="version", value=VERSION))
