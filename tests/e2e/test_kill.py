@@ -44,8 +44,9 @@ class Ending(Enum):
 
     AT_ITS_START = auto()  # while the tables are made, the journal is opened, and what was left is carried over
     AT_ITS_START_TOGETHER = auto()  # with its bookkeeper
-    TOGETHER = auto()  # gateway and bookkeeper at once
+    SUCCEEDED = auto()  # the next gateway serves already while the bookkeeper makes its last pass; then that is killed
     GATEWAY = auto()  # when somebody waits who knows it; its bookkeeper may make a last pass
+    TOGETHER = auto()  # gateway and bookkeeper at once
     SEGMENTS = auto()  # both, while segments of the journal turn and are deleted
     BOOKKEEPER = auto()  # which is started anew, and some time later both are killed
     GUARD = auto()  # with it the engines, and some time later the gateway
@@ -129,11 +130,35 @@ class Lives:
             dying = [program.pid]
             if ending in (Ending.TOGETHER, Ending.SEGMENTS, Ending.BOOKKEEPER):
                 dying += pids_of(program, BOOKKEEPER)
+            if ending is Ending.SUCCEEDED:
+                await self._succeed(program, clients, dice)
+                return
             dice.shuffle(dying)
             kill_all(dying)
             program.kill()
             await clients.end()
             program.wait_until_none_is_left()
+
+    async def _succeed(self, program: Program, clients: Witnesses, dice: random.Random) -> None:
+        (keeper,) = pids_of(program, BOOKKEEPER)
+        os.kill(keeper, signal.SIGSTOP)
+        await self.told.more(20)
+        program.kill()
+        await clients.end()
+        with Program(self._folder, self._config, **self._environ) as successor:
+            few = Witnesses(successor, f"after-{program.pid}", self.told, dice=dice, is_long=False)
+            few.begin(clients=0, slow=SLOW)
+            await few.is_told_to_wait.wait()
+            os.kill(keeper, signal.SIGCONT)
+            assert await asyncio.to_thread(ends_until, keeper, time.monotonic() + 20.0)
+            many = Witnesses(successor, f"later-{program.pid}", self.told, dice=dice, is_long=False)
+            many.begin(clients=CLIENTS, slow=0)
+            await self.told.more(dice.randrange(1, 120))
+            successor.kill()
+            await few.end()
+            await many.end()
+            successor.wait_until_none_is_left()
+        program.wait_until_none_is_left()
 
     async def _kill_others_first(self, program: Program, ending: Ending, dice: random.Random) -> None:
         if ending is Ending.BOOKKEEPER:
@@ -215,7 +240,10 @@ async def die_again_and_again(folder: Path, lives: int, server: Server | None) -
         assert they.torn >= lives // 3, "most died in the middle of something"
 
 
-LIVES = [3, pytest.param(200, marks=[pytest.mark.long, pytest.mark.timeout(7200)])]
+LIVES = [
+    pytest.param(3, marks=pytest.mark.timeout(180)),
+    pytest.param(200, marks=[pytest.mark.long, pytest.mark.timeout(7200)]),
+]
 
 
 @pytest.mark.parametrize("lives", LIVES)

@@ -116,6 +116,7 @@ def test_loads_and_samples_are_carried_over_and_a_load_left_open_is_interrupted(
     for noted in (a_load("cut", boot_id="b0"), a_load("done", outcome="ready"), a_sample()):
         journal.note(noted)
     journal.close()
+    a_journal(tmp_path, "b1").close()
     with a_desk(tmp_path, "b1") as bookkeeper:
         while bookkeeper.carry_over():
             pass
@@ -144,6 +145,31 @@ def test_a_segment_is_deleted_when_it_is_carried_over_and_another_was_begun(tmp_
         write(journal, an_open_call("c6"))
         bookkeeper.carry_over()
         assert len(outcomes(tmp_path)) == 7
+
+
+def test_the_bookkeeper_of_a_killed_gateway_leaves_the_journal_of_the_next_one_alone(tmp_path: Path) -> None:
+    write(a_journal(tmp_path, "b1"), ended(an_open_call("first", boot_id="b1")))
+    with a_desk(tmp_path, "b1") as last_pass:
+        next_one = a_journal(tmp_path, "b2")
+        write(next_one, an_open_call("second", boot_id="b2"))
+        for _ in range(4):
+            last_pass.carry_over()
+        assert outcomes(tmp_path) == {"first": "completed"}
+        write(next_one, ended(an_open_call("second", boot_id="b2")))
+    with a_desk(tmp_path, "b2") as desk:
+        while desk.carry_over():
+            pass
+    assert outcomes(tmp_path) == {"first": "completed", "second": "completed"}
+
+
+def test_a_bookkeeper_whose_journal_is_gone_already_touches_no_other(tmp_path: Path) -> None:
+    write(a_journal(tmp_path, "b2"), an_open_call("second", boot_id="b2"))
+    with a_desk(tmp_path, "b2") as desk:
+        desk.carry_over()
+    with a_desk(tmp_path, "b1") as late:
+        assert not late.carry_over()
+    assert outcomes(tmp_path) == {"second": None}
+    assert [segment.boot_id for segment in segments_in(tmp_path / "journal")] == ["b2"]
 
 
 def test_what_earlier_boots_left_open_is_interrupted_and_nobody_knows_when(tmp_path: Path) -> None:
@@ -204,7 +230,7 @@ def test_a_journal_cut_at_any_byte_leaves_one_terminal_record_for_each_call_that
     expected = _cut(state_dir / "journal", int(cut_at * journal.bytes))
 
     store = SqliteStore(state_dir / "penstock.db")
-    bookkeeper = Bookkeeper(journal.directory, store, gateway_id=gateway_id, boot_id="the next")
+    bookkeeper = Bookkeeper(journal.directory, store, gateway_id=gateway_id, boot_id=None)
     bookkeeper.prepare()
     while bookkeeper.carry_over():
         pass

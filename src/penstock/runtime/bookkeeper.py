@@ -69,9 +69,10 @@ class Bookkeeper:
         self._directory = directory
         self._store = store
         self._gateway_id = gateway_id
-        self._boot_id = boot_id or ""
+        self._boot_id = boot_id
         self._offsets: dict[str, int] = {}
         self._is_past_closed = False
+        self._has_successor = False
 
     def prepare(self) -> None:
         """Bring the store up to date and learn from it how far it got. First of all, and again after any failure:
@@ -88,9 +89,19 @@ class Bookkeeper:
 
     def look(self) -> list[Segment]:
         """Say in the status how much of the journal is not in the store yet. Raises OSError."""
-        segments = segments_in(self._directory)
+        segments = self._ours()
         self._note_lag(sum(self._left_in(segment) for segment in segments))
         return segments
+
+    def _ours(self) -> list[Segment]:
+        """Without those of later boots: while this is the last pass for a gateway that was killed, the next one may
+        write already, and what it writes is no business of ours. None at all = another bookkeeper has done our work."""
+        segments = segments_in(self._directory)
+        if self._boot_id is None:
+            return segments
+        last = max((at for at, segment in enumerate(segments) if segment.boot_id == self._boot_id), default=-1)
+        self._has_successor = last < len(segments) - 1
+        return segments[: last + 1]
 
     def carry_over(self) -> bool:
         """Write one batch at most; True = do not wait before the next. Raises StoreAway and OSError."""
@@ -102,8 +113,8 @@ class Bookkeeper:
                 return is_finished or moved_bytes > BATCH_BYTES // 2
             if is_finished:
                 self._delete(segment)
-        if not self._is_past_closed:
-            self._store.interrupt_open(self._gateway_id, but_not_boot=self._boot_id)
+        if not self._is_past_closed and not self._has_successor:
+            self._store.interrupt_open(self._gateway_id, but_not_boot=self._boot_id or "")
             self._is_past_closed = True
         self.status.store = "ok"
         return False
