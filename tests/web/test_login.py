@@ -113,6 +113,9 @@ def test_a_viewer_looks_and_has_no_buttons_that_would_only_be_refused(
     log_in(page, guarded.keys["admin"])
     expect(page.get_by_role("button", name="Load m")).to_be_visible()
     expect(page.get_by_role("banner").get_by_text("viewer")).to_have_count(0)
+    page.get_by_role("button", name="Pin m").click()
+    expect(models.get_by_role("listitem")).to_contain_text("pinned")
+    expect(page.get_by_role("button", name="Unpin m")).to_be_visible()
 
 
 def test_without_keys_whoever_sees_the_page_may_act(tmp_path: Path, context: BrowserContext) -> None:

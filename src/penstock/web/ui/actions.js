@@ -13,6 +13,21 @@ export function unloadModel(model) {
   return post("api/v1/models/unload", { model });
 }
 
+/**
+ * Keeps a model loaded, or lets it go again.
+ * @param {string} model
+ * @param {boolean} isKept
+ * @returns {Promise<string|null>} why not; null = accepted
+ */
+export function pinModel(model, isKept) {
+  return post(isKept ? "api/v1/models/pin" : "api/v1/models/unpin", { model });
+}
+
+/** Ends a call, whether it waits or runs. @param {string} id @returns {Promise<string|null>} why not; null = ended */
+export function cancelCall(id) {
+  return post("api/v1/calls/cancel", { id, running: true });
+}
+
 async function post(path, body) {
   try {
     const response = await fetch(path, { method: "POST", headers: PAGE_HEADERS, body: JSON.stringify(body) });

@@ -32,6 +32,8 @@
  * @property {number|null} load_s how long a load usually takes
  * @property {number|null} pid
  * @property {boolean} unlisted
+ * @property {boolean} [is_pinned] it is kept loaded
+ * @property {boolean} [is_paused] nothing is admitted or loaded for it
  *
  * @typedef {object} CallView
  * @property {string} id

@@ -50,8 +50,10 @@ export function App({ store, clock, history, stream }) {
           <div class="columns">
             <${Models} models=${models} clock=${clock} tell=${tell} mayChange=${store.mayChange} />
             <div class="stack">
-              <${Queue} calls=${calls} models=${known.models} total=${known.counts.waiting} clock=${clock} />
-              <${Running} calls=${calls} total=${known.counts.running} clock=${clock} show=${setCaptured} />
+              <${Queue} calls=${calls} models=${known.models} total=${known.counts.waiting} clock=${clock}
+                tell=${tell} mayChange=${store.mayChange} />
+              <${Running} calls=${calls} total=${known.counts.running} clock=${clock} show=${setCaptured}
+                tell=${tell} mayChange=${store.mayChange} />
             </div>
           </div>
           ${known.host && html`<${Host} host=${known.host} />`}

@@ -1,6 +1,6 @@
 /** The models: what each is doing, how full it is, why it failed, and the buttons that load and unload it. */
 
-import { loadModel, unloadModel } from "../actions.js";
+import { loadModel, pinModel, unloadModel } from "../actions.js";
 import { bytes, countdown, number, span, wholeSpan } from "../format.js";
 import { useNow } from "../hooks.js";
 import { html, useState } from "../html.js";
@@ -10,6 +10,8 @@ import { Heading, More, Word } from "./parts.js";
 const UNFOLDED = 12;
 const PIPS_LIMIT = 16;
 const CAN_LOAD = new Set(["stopped", "sleeping", "backoff", "failed"]);
+const PIN = "M5.5 1.5h5M6.2 1.5v4.6L4 9h8L9.8 6.1V1.5M8 9v5.5";
+const CHIPS = { unlisted: "unlisted", pinned: "is_pinned", paused: "is_paused" };
 const CAN_UNLOAD = new Set(["starting", "ready", "waking", "draining"]);
 
 /** @typedef {import("../types.js").ModelView} ModelView */
@@ -61,7 +63,11 @@ function Model({ model, clock, tell, mayChange }) {
       <div class="model-name">
         <strong title=${model.name}>${model.name}</strong>
         ${model.kind && model.kind !== "chat" && html`<span class="chip">${model.kind}</span>`}
-        ${model.unlisted && html`<span class="chip">unlisted</span>`}
+        <span>
+          ${["unlisted", "pinned", "paused"].map(
+            (word) => model[CHIPS[word]] && html`<span class="chip">${word}</span> `,
+          )}
+        </span>
         <small title=${modelNote(model)}>${modelNote(model)}</small>
       </div>
       <div class="model-state">
@@ -70,7 +76,9 @@ function Model({ model, clock, tell, mayChange }) {
       </div>
       <div class="model-load"><${Slots} model=${model} /></div>
       <${Memory} model=${model} />
-      <div class="model-action">${mayChange && html`<${Action} model=${model} tell=${tell} />`}</div>
+      <div class="model-action">
+        ${mayChange && html`<${Pin} model=${model} tell=${tell} /><${Action} model=${model} tell=${tell} />`}
+      </div>
       ${model.phase === "starting" && model.load_s && html`<${LoadProgress} model=${model} clock=${clock} />`}
       ${model.failure && html`<${Failure} model=${model} />`}
     </li>`;
@@ -98,6 +106,7 @@ function Since({ model, clock }) {
 function sinceWords(model, now_s) {
   if (!model.is_launched) return "runs elsewhere";
   const age_s = now_s - model.since;
+  if (model.phase === "ready" && model.is_pinned && model.running === 0) return "idle, kept loaded";
   if (model.phase === "ready" && model.ttl_s !== null && model.idle_since !== null && model.running === 0) {
     return `idle, stops in ${countdown(model.idle_since + model.ttl_s - now_s)}`;
   }
@@ -139,6 +148,25 @@ function Failure({ model }) {
 
 function LogTail({ lines }) {
   return html`<details><summary>Last lines of its log</summary><pre tabindex="0">${lines}</pre></details>`;
+}
+
+/** Keeps the model loaded; to let it go again is as easy. */
+function Pin({ model, tell }) {
+  const [isAsking, setAsking] = useState(false);
+  if (!model.is_launched) return null;
+  async function onClick() {
+    setAsking(true);
+    const refused = await pinModel(model.name, !model.is_pinned);
+    setAsking(false);
+    if (refused) tell("bad", `${model.name}: ${refused}`);
+  }
+  const label = `${model.is_pinned ? "Unpin" : "Pin"} ${model.name}`;
+  const title = model.is_pinned ? "It is kept loaded. Let it go when it is idle" : "Keep it loaded";
+  return html`
+    <button type="button" class="button icon" disabled=${isAsking} onClick=${onClick} aria-label=${label}
+      aria-pressed=${Boolean(model.is_pinned)} title=${title}>
+      <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true"><path d=${PIN} class="stroke" /></svg>
+    </button>`;
 }
 
 function Action({ model, tell }) {

@@ -4,6 +4,7 @@ import { number, UNKNOWN, wholeSpan } from "../format.js";
 import { useNow } from "../hooks.js";
 import { html } from "../html.js";
 import { waitWords } from "../wording.js";
+import { Cancel } from "./cancel.js";
 import { Head, Heading, useFolded } from "./parts.js";
 
 /** @typedef {import("../types.js").CallView} CallView */
@@ -18,6 +19,8 @@ const COLUMNS = [
   ["call-why", "Why it waits"],
   ["call-time", "Waited"],
 ];
+/** @type {[string, string]} */
+const ACTION = ["call-act", ""];
 
 /**
  * @param {object} props
@@ -25,8 +28,10 @@ const COLUMNS = [
  * @param {Map<string, ModelView>} props.models
  * @param {number} props.total those that are not told of included
  * @param {import("../clock.js").Clock} props.clock
+ * @param {(tone: "good"|"bad", text: string) => void} props.tell
+ * @param {boolean} props.mayChange false = no buttons, which would only be refused
  */
-export function Queue({ calls, models, total, clock }) {
+export function Queue({ calls, models, total, clock, tell, mayChange }) {
   const now_s = useNow(clock);
   const waiters = inLine(
     calls.filter((call) => call.admitted_at === null),
@@ -42,10 +47,12 @@ export function Queue({ calls, models, total, clock }) {
         waiters.length > 0 &&
         html`
         <table class="calls">
-          <${Head} columns=${COLUMNS} />
+          <${Head} columns=${mayChange ? [...COLUMNS, ACTION] : COLUMNS} />
           <tbody>
             ${shown.map((call) => {
-              return html`<${Waiter} key=${call.id} call=${call} model=${models.get(call.model)} now_s=${now_s} />`;
+              return html`
+              <${Waiter} key=${call.id} call=${call} model=${models.get(call.model)} now_s=${now_s}
+                tell=${mayChange && tell} />`;
             })}
           </tbody>
         </table>`
@@ -70,7 +77,7 @@ function inLine(waiters, names) {
   return waiters.sort((a, b) => line(a) - line(b) || place(a) - place(b) || a.received_at - b.received_at);
 }
 
-function Waiter({ call, model, now_s }) {
+function Waiter({ call, model, now_s, tell }) {
   return html`
     <tr>
       <td class="call-place">${placeWords(call.position)}</td>
@@ -80,6 +87,7 @@ function Waiter({ call, model, now_s }) {
       </td>
       <td class="call-why">${waitWords(call, model)}<small title=${boundWords(call)}>${estimateWords(call)}</small></td>
       <td class="call-time">${wholeSpan(now_s - call.received_at)}</td>
+      ${tell && html`<td class="call-act"><${Cancel} call=${call} tell=${tell} /></td>`}
     </tr>`;
 }
 

@@ -4,6 +4,7 @@ import { bytes, number, UNKNOWN, wholeSpan } from "../format.js";
 import { useNow } from "../hooks.js";
 import { html } from "../html.js";
 import { callTone, callWords } from "../wording.js";
+import { Cancel } from "./cancel.js";
 import { Head, Heading, useFolded, Word } from "./parts.js";
 
 const LIMIT = 8;
@@ -15,6 +16,8 @@ const COLUMNS = [
   ["call-bytes", "Sent back"],
   ["call-time", "For"],
 ];
+/** @type {[string, string]} */
+const ACTION = ["call-act", ""];
 
 /**
  * @param {object} props
@@ -22,8 +25,10 @@ const COLUMNS = [
  * @param {number} props.total those that are not told of included
  * @param {import("../clock.js").Clock} props.clock
  * @param {(call: import("../types.js").CallView) => void} props.show its capture
+ * @param {(tone: "good"|"bad", text: string) => void} props.tell
+ * @param {boolean} props.mayChange false = no buttons, which would only be refused
  */
-export function Running({ calls, total, clock, show }) {
+export function Running({ calls, total, clock, show, tell, mayChange }) {
   const now_s = useNow(clock);
   const running = calls.filter((call) => call.admitted_at !== null).sort((a, b) => a.received_at - b.received_at);
   const [shown, more] = useFolded(running, LIMIT);
@@ -36,9 +41,12 @@ export function Running({ calls, total, clock, show }) {
         running.length > 0 &&
         html`
         <table class="calls">
-          <${Head} columns=${COLUMNS} />
+          <${Head} columns=${mayChange ? [...COLUMNS, ACTION] : COLUMNS} />
           <tbody>
-            ${shown.map((call) => html`<${Runner} key=${call.id} call=${call} now_s=${now_s} show=${show} />`)}
+            ${shown.map((call) => {
+              return html`
+              <${Runner} key=${call.id} call=${call} now_s=${now_s} show=${show} tell=${mayChange && tell} />`;
+            })}
           </tbody>
         </table>`
       }
@@ -47,7 +55,7 @@ export function Running({ calls, total, clock, show }) {
     </section>`;
 }
 
-function Runner({ call, now_s, show }) {
+function Runner({ call, now_s, show, tell }) {
   const model = call.model ?? UNKNOWN;
   return html`
     <tr>
@@ -65,5 +73,6 @@ function Runner({ call, now_s, show }) {
       <td class="call-why"><${Word} tone=${callTone(call.phase)} word=${callWords(call.phase)} /></td>
       <td class="call-bytes">${call.response_bytes > 0 && bytes(call.response_bytes)}</td>
       <td class="call-time">${wholeSpan(now_s - call.admitted_at)}</td>
+      ${tell && html`<td class="call-act"><${Cancel} call=${call} tell=${tell} /></td>`}
     </tr>`;
 }
