@@ -51,9 +51,7 @@ def requests() -> Iterator[Case]:
         "lists in lists, 100 deep", b'{"model":"bench","messages":[%b0]}' % ((b"[" * 100 + b"]" * 100 + b",") * 99_000)
     )
     yield Case("10 000 members", asked([], **{f"member_{at}": WORDS * 99 for at in range(9_990)}))
-    yield Case(
-        "a number of 20 million digits", b'{"model":"bench","messages":[1%b]}' % (b"0" * 20_000_000), statuses=(400,)
-    )
+    yield Case("a number of 20 million digits", b'{"model":"bench","messages":[1%b]}' % (b"0" * 20_000_000))
     yield Case("20 MB of white space", b'{"model":"bench","messages":[1%b]}' % (b" " * 20_000_000), statuses=(400,))
     yield Case("a form with a file", form(bytes(range(256)) * 78_000), SPEECH, FORM)
     yield Case("a form, its file all line ends", form(b"\r\n--" * 5_000_000), SPEECH, FORM)

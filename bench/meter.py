@@ -77,16 +77,30 @@ def numbers(i: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One kind of answer. pieces_of: how many events arrive together. coding: gzip, flushed after each piece."""
+    """One kind of answer. pieces_of: how many events arrive together. torn_bytes: they arrive in pieces of this size
+    instead, wherever that cuts them. coding: gzip, flushed after each piece."""
 
     name: str
     dialect: Dialect
     event: Callable[[int], bytes]
     content_type: bytes = EVENTS
     pieces_of: int = 1
+    torn_bytes: int = 0
     coding: bytes = b""
 
     def pieces(self, events: int) -> Iterator[bytes]:
+        if not self.torn_bytes:
+            yield from self._whole_pieces(events)
+            return
+        held = b""
+        for piece in self._whole_pieces(events):
+            held += piece
+            while len(held) >= self.torn_bytes:
+                yield held[: self.torn_bytes]
+                held = held[self.torn_bytes :]
+        yield held
+
+    def _whole_pieces(self, events: int) -> Iterator[bytes]:
         packer = zlib.compressobj(wbits=31) if self.coding else None
         for at in range(0, events, self.pieces_of):
             piece = b"".join(map(self.event, range(at, min(events, at + self.pieces_of))))
@@ -102,6 +116,7 @@ class Case:
 CASES = (
     Case("chat", CHAT, chat_event),
     Case("chat, in pieces of 64 KiB", CHAT, chat_event, pieces_of=250),
+    Case("chat, torn every 250 KB", CHAT, chat_event, pieces_of=250, torn_bytes=250_000),
     Case("chat, usage in every event", CHAT, chat_event_that_counts),
     Case("chat, gzip", CHAT, chat_event, coding=b"gzip"),
     Case("completions", COMPLETIONS, text_event),

@@ -123,7 +123,11 @@ def test_a_string_is_never_cut_within_a_character(size: int, character: str) -> 
         b'"' + b"x" * 100_000 + b'\n"',
         b'["' + b"x" * 100_000 + b'" "y"]',
         b'{"' + b"x" * 100_000 + b'":1}',
-        b"[" + b"1" * 100_000 + b"]",
+        b"[0" + b"1" * 100_000 + b"]",
+        b"[1" + b"." + b"1" * 100_000 + b".1]",
+        b"[1" + b"1" * 100_000 + b"e]",
+        b"[" + b"e1" * 100_000 + b"]",
+        b"[" + b"true" * 100_000 + b"]",
         b"[" + b"1," * 100_000 + b"]",
         b"[" + b"1 " * 100_000 + b"]",
         b'["x",' + b" " * 100_000 + b"1]",
@@ -145,6 +149,14 @@ def test_a_string_is_never_cut_within_a_character(size: int, character: str) -> 
 def test_what_is_no_json_or_nobody_writes_is_refused(text: bytes) -> None:
     with pytest.raises(BadRequest):
         end_of_value(memoryview(text), 0)
+
+
+@pytest.mark.parametrize("digits", [1, 9, MAX_STEP_BYTES - 1, MAX_STEP_BYTES, 300_000])
+@pytest.mark.parametrize("number", ["1%s", "-2%s", "0.%s", "1%s.%se-%s", "-0e%s"])
+@pytest.mark.parametrize("around", ["%s", "[%s]", '{"a":%s}', '[1, %s , "x"]'])
+def test_a_number_may_be_of_any_length(digits: int, number: str, around: str) -> None:
+    text = (around % number.replace("%s", "0" * (digits - 1) + "7")).encode()
+    assert end_of_value(text, 0) == end_of_value(text + b" ", 0) == len(text)
 
 
 def test_it_says_where_it_stumbled() -> None:

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote_to_bytes
 from penstock.core.message import Body
 from penstock.errors import AmbiguousBody, AmbiguousQuery, BadRequest
 
-MAX_BODY_BYTES = 256 * 1024
+MAX_BODY_BYTES = 2**20
 """Such a body is for a few words; files come as multipart/form-data."""
 
 

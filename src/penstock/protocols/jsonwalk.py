@@ -33,11 +33,14 @@ _NO_SEAM = bytes(set(range(256)) - set(b",[]{}"))
 _ESCAPED_MARK = re.compile(rb'\\["\\]')
 _ESCAPE_BYTES = 6
 _HALF_CHARACTER = re.compile(rb"\\u[dD][89abAB]")
-_WORD = re.compile(rb"[-+.0-9A-Za-z]{1,%d}" % MAX_STEP_BYTES)
+_OF_WORD = re.compile(rb"[0-9]+|[-+.A-Za-z]{1,8}")
+_MAX_WORD_BYTES = 32
 _RUN = re.compile(rb"[\[{]+|[\]}]+")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
-_BEFORE_STRING = re.compile(rb'[ \t\r\n]*+,?[ \t\r\n]*+(?:"(?:[^"\\]|\\.)*+"[ \t\r\n]*+:[ \t\r\n]*+)?(?=")', re.DOTALL)
-"""What may stand between the end of a value, or the beginning of a container, and a string."""
+_BEFORE_LONG = re.compile(
+    rb'[ \t\r\n]*+,?[ \t\r\n]*+(?:"(?:[^"\\]|\\.)*+"[ \t\r\n]*+:[ \t\r\n]*+)?(?=["0-9-])', re.DOTALL
+)
+"""What may stand between the end of a value, or the beginning of a container, and a string or a number."""
 
 _prove = msgspec.json.Decoder(msgspec.Raw).decode
 
@@ -49,11 +52,7 @@ def end_of_value(text: Body, at: int) -> int:
         return _end_of_string(text, at)
     if first in (b"{", b"["):
         return _Descent(text, at).end()
-    word = _WORD.match(text, at)
-    if word is None:
-        raise unreadable("a value is missing", at)
-    _check(word[0], at)
-    return word.end()
+    return _end_of_word(text, at)
 
 
 def unreadable(why: str, at: int) -> InvalidJson:
@@ -81,7 +80,7 @@ class _Descent:
             plain = _without_escapes(window)
             seam, marks = _cut(plain)
             if not seam:
-                self._pass_string(window)
+                self._pass_long(window)
                 continue
             still_open = self._followed(marks)
             if still_open is not None:
@@ -121,21 +120,19 @@ class _Descent:
                     return token.end()
         raise unreadable("a string that does not end, or a stray character", self._at)
 
-    def _pass_string(self, window: bytes) -> None:
-        """There is nowhere to cut: a longer look is taken, and then it must be a long string."""
+    def _pass_long(self, window: bytes) -> None:
+        """There is nowhere to cut: a longer look is taken, and then it must be a long string or number."""
         if len(window) < self._step_bytes and not window.strip():
             raise unreadable("the text ends too early", self._at)
         if len(window) == self._step_bytes < MAX_STEP_BYTES:
             self._step_bytes *= GROWTH
             return
-        before = _BEFORE_STRING.match(window)
+        before = _BEFORE_LONG.match(window)
         if before is None:
-            reason = (
-                f"a name, number or space of more than {MAX_STEP_BYTES} bytes, or none of them, near byte {self._at}"
-            )
-            raise BadRequest(reason=reason)
-        self._check(before[0] + b'""', self._open)
-        self._at = _end_of_string(self._text, self._at + before.end())
+            what = f"more than {MAX_STEP_BYTES} bytes of a name or of white space"
+            raise BadRequest(reason=f"{what}, or neither, near byte {self._at}")
+        self._check(before[0] + b"0", self._open)
+        self._at = end_of_value(self._text, self._at + before.end())
         self._is_fresh = False
 
     def _check(self, part: bytes, still_open: list[int]) -> None:
@@ -201,6 +198,20 @@ def _end_of_string(text: Body, start: int) -> int:
         window = window[: _between_characters(window)]
         _check(b'"%b"' % window, at)
         at, step_bytes = at + len(window), min(GROWTH * step_bytes, MAX_STEP_BYTES)
+
+
+def _end_of_word(text: Body, start: int) -> int:
+    """Of a number, true, false or null. For the proof a number of any length is as good as one of a few digits."""
+    at, proof, was_digits = start, b"", False
+    while found := _OF_WORD.match(text, at, at + MAX_STEP_BYTES):
+        is_digits = found[0][:1].isdigit()
+        if not (is_digits and was_digits):  # else more of the same digits
+            proof += found[0][:2] if is_digits else found[0]
+        at, was_digits = found.end(), is_digits
+        if len(proof) > _MAX_WORD_BYTES:
+            break
+    _check(proof, start)
+    return at
 
 
 def _between_characters(window: bytes) -> int:

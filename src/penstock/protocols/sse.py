@@ -56,8 +56,8 @@ class EventSplitter:
 def _last_gap(held: bytearray, start: int) -> int:
     """Where the last gap ends that begins at `start` or later; 0 = there is none."""
     if held.find(b"\r", start) < 0:  # as nearly all engines send; a fraction of the time
-        gap = held.rfind(b"\n\n", start)
-        return gap + 2 if gap >= 0 else 0
+        at = held.rfind(b"\n\n", start)
+        return at + 2 if at >= 0 else 0
     end = 0
     for gap in _GAP.finditer(held, start):
         end = gap.end()
