@@ -323,7 +323,7 @@ def test_two_bookkeepers_never_write_for_one_state_directory(tmp_path: Path) -> 
             if status.store == "ok":
                 writer = child
             else:
-                assert status.store == "waits for another bookkeeper"
+                assert status.store == "waiting for another bookkeeper"
                 waiter = child
         write(journal, ended(an_open_call("a")))
         writer.tell(lambda status: status.records == 1)
@@ -338,7 +338,7 @@ def test_one_that_waits_for_its_turn_ends_with_its_gateway(tmp_path: Path) -> No
     with a_bookkeeper(tmp_path) as first:
         first.tell(is_idle)
         with a_bookkeeper(tmp_path) as second:
-            second.tell(lambda status: status.store == "waits for another bookkeeper")
+            second.tell(lambda status: status.store == "waiting for another bookkeeper")
             assert second.hang_up() == 0
 
 

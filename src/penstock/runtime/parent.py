@@ -81,7 +81,7 @@ def take_turn(state_dir: Path, parent: Parent, status: StoreStatus) -> bool:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            status.store = "waits for another bookkeeper"
+            status.store = "waiting for another bookkeeper"
             parent.wait(LOOK_EVERY_S)
         else:
             return True
