@@ -202,7 +202,6 @@ async def test_comments_keep_alive_a_client_that_waits_for_bytes(tmp_path: Path)
         ("first_byte: 0.3s", {"gate_at": 0}, 504),
         ("call: 0.3s", {"gate_at": 0}, 504),
         ("idle: 0.3s", {"gate_at": 2}, None),
-        ("call: 0.3s", {"gate_at": 2}, None),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
@@ -226,6 +225,20 @@ async def test_an_engine_that_is_too_slow_is_given_up(
             assert len(answer.content) == 100
         await program.seen("one", left=1)
         assert (await program.chat("one")).status == 200, "its slot is free"
+
+
+@in_loop
+async def test_an_answer_that_takes_longer_than_a_call_may_is_a_missed_deadline_and_no_fault_of_its_engine(
+    tmp_path: Path,
+) -> None:
+    with Program(tmp_path, config(one=", limits: {call: 0.3s}, breaker: {failures: 1}")) as program:
+        answer = await program.chat("one", stream=True, fake={"pace_s": 0.1, "tokens": 1000})
+        record = await program.record(answer)
+        assert (record.outcome, record.error_code, record.http_status) == ("deadline", "deadline_exceeded", 200)
+        said = json.loads(answer.events[-1])["error"]
+        assert said["code"] == "deadline_exceeded"
+        assert "limits.call: 0.3 s" in said["message"]
+        assert (await program.chat("one")).status == 200, "its slot is free, and its breaker is closed"
 
 
 # Leaving.

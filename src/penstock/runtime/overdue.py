@@ -18,7 +18,10 @@ def overdue(call: Call, limits: TimeLimitsSettings, now_s: float, *, silent_s: f
     if asked_s is not None and now_s - call.opened_s > asked_s:
         return DeadlineMissed(limit=f"X-Request-Timeout: {asked_s:g} s", phase="while the engine worked on it")
     if held_s > limits.call:
-        return _timeout(call, limits.call, "limits.call")
+        if silent_s is None:
+            return _timeout(call, limits.call, "limits.call")
+        # It speaks, only for too long: no fault of the engine, and nothing for its breaker.
+        return DeadlineMissed(limit=f"limits.call: {limits.call:g} s", phase="while the engine worked on it")
     if silent_s is None:
         is_late = limits.first_byte is not None and held_s > limits.first_byte
         return _timeout(call, limits.first_byte or 0.0, "limits.first_byte") if is_late else None
