@@ -22,6 +22,7 @@ class Sink:
     def __init__(self) -> None:
         self.status = 0
         self.headers: Headers = []
+        self.fields: dict[bytes, bytes] = {}
         self.length: bytes | None = None
         self.body = b""
         self.heads = 0
@@ -32,9 +33,9 @@ class Sink:
 
     def on_interim(self, status: int, headers: Headers) -> None: ...
 
-    def on_head(self, status: int, headers: Headers, length: bytes | None) -> None:
+    def on_head(self, status: int, headers: Headers, fields: dict[bytes, bytes], length: bytes | None) -> None:
         self.heads += 1
-        self.status, self.headers, self.length = status, headers, length
+        self.status, self.headers, self.fields, self.length = status, headers, fields, length
 
     def on_wait(self) -> None: ...
 

@@ -301,3 +301,25 @@ async def test_an_engine_behind_tls_is_reached_when_its_certificate_is_trusted(
         pool = Pool(f"https://localhost:{server.port}", outbox)
         assert (await ask(pool)).body == (await ask(pool)).body == b"abc"
         pool.close()
+
+
+@on_uvloop
+async def test_of_headers_that_an_engine_repeats_the_last_one_counts_and_of_codings_all() -> None:
+    raw = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nCONTENT-TYPE: text/html\r\nContent-Encoding: br\r\n"
+        b"Content-Length: 0\r\ncontent-encoding: gzip\r\n\r\n"
+    )
+    sink, _ = await answer(raw, is_kept=True)
+    assert sink.fields == {b"content-type": b"text/html", b"content-encoding": b"br, gzip", b"content-length": b"0"}
+    assert len(sink.headers) == 5
+
+
+@on_uvloop
+async def test_nothing_of_one_answer_is_left_for_the_next_of_its_connection() -> None:
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nT: 1\r\n\r\n"
+    async with engine(chunked, OK) as server:
+        pool = pool_of(server)
+        assert (await ask(pool)).trailers == [(b"T", b"1")]
+        second = await ask(pool)
+        assert server.connections == 1
+    assert (second.body, second.length, hasattr(second, "trailers")) == (b"abc", b"3", False)

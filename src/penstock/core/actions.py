@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from penstock.errors import GatewayError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: there is one for every call
 class Admit:
     """The call has a slot in the replica from now on; give it back with `leave`."""
 

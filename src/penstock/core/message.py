@@ -34,7 +34,8 @@ class Head:
     @property
     def query(self) -> bytes:
         """What follows the path, with its `?`."""
-        return self.target[len(self.path) :]
+        _, mark, rest = self.target.partition(b"?")
+        return mark + rest
 
 
 @dataclass(slots=True)

@@ -118,9 +118,9 @@ class Choice:
         return replace(self, models=tuple(name for name in self.models if name not in names))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: there is one for every call, and that would make it four times as dear
 class Ticket:
-    """The part of a call that the scheduler may see.
+    """The part of a call that the scheduler may see. Never changed.
 
     choice: `model` is only what was asked for; one of the choice's models takes its place on arrival.
     """

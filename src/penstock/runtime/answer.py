@@ -113,7 +113,7 @@ class Answer:
         if not self.is_committed:
             self.client.announce(status, headers)
 
-    def on_head(self, status: int, headers: Headers, length: bytes | None) -> None:
+    def on_head(self, status: int, headers: Headers, fields: dict[bytes, bytes], length: bytes | None) -> None:
         call, record = self._call, self._call.record
         self.heard_s = call.context.clock()
         record.first_byte_s = self.heard_s - call.opened_s
@@ -121,26 +121,20 @@ class Answer:
         record.response_bytes = 0
         self.is_begun = True
         call.phase = CallPhase.STREAMING
-        content_type = content_encoding = b""
-        for name, value in headers:
-            if len(name) == 12:
-                lower = name.lower()
-                if lower == b"content-type":
-                    content_type = value
-                elif lower == b"x-request-id":  # the caller gets its own back
-                    headers = _without(headers, b"x-request-id")
-            elif len(name) == 16 and name.lower() == b"content-encoding":
-                content_encoding = content_encoding + b", " + value if content_encoding else value
+        content_type = fields.get(b"content-type", b"")
         record.response_content_type = content_type.decode("latin-1") or None
         self.meter = self._dialect.meter(self._facts, content_type)
-        if content_encoding not in PLAIN:
+        is_plain = (content_encoding := fields.get(b"content-encoding", b"")) in PLAIN
+        if not is_plain:
             self.meter = _inside(self.meter, content_encoding)
+        is_event_stream = is_plain and content_type.startswith(b"text/event-stream")
         if self.is_committed:
-            is_stream = content_type.startswith(b"text/event-stream") and content_encoding in PLAIN
-            self._keep_promise(status, is_event_stream=is_stream)
-        else:
-            self._is_event_stream = content_type.startswith(b"text/event-stream") and content_encoding in PLAIN
-            self._begin_reply(status, headers, length, content_type)
+            self._keep_promise(status, is_event_stream=is_event_stream)
+            return
+        self._is_event_stream = is_event_stream
+        if b"x-request-id" in fields:  # the caller gets its own back
+            headers = _without(headers, b"x-request-id")
+        self._begin_reply(status, headers, length, content_type)
 
     def on_wait(self) -> None:
         self.client.send(b"")

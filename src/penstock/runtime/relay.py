@@ -25,7 +25,7 @@ from penstock.runtime.outgoing import edited, request_to
 from penstock.runtime.overdue import overdue
 from penstock.runtime.stream_wait import StreamWait
 from penstock.runtime.told import refusal
-from penstock.runtime.understanding import Understood, understand
+from penstock.runtime.understanding import understand
 from penstock.wire.exchange import Client
 from penstock.wire.upstream import Failure
 
@@ -99,7 +99,7 @@ class Relay:
             self._reading = asyncio.create_task(self._read_aside(body))
             return
         try:
-            self._take(understand(self.call, self._endpoint, self._head, body))
+            self._facts, self._outgoing, self._wanted = understand(self.call, self._endpoint, self._head, body)
         except errors.GatewayError as error:
             self._refuse(error)
             return
@@ -109,7 +109,8 @@ class Relay:
         """Understand a large body on a thread: it takes long enough to be felt by others."""
         error: errors.GatewayError | None = None
         try:
-            self._take(await asyncio.to_thread(understand, self.call, self._endpoint, self._head, body))
+            understood = await asyncio.to_thread(understand, self.call, self._endpoint, self._head, body)
+            self._facts, self._outgoing, self._wanted = understood
         except errors.GatewayError as exc:
             error = exc.with_traceback(None)  # which holds this frame and the body, and the frame would hold it
         except Exception:  # the root of a task: a mistake of ours must not keep the call open for ever
@@ -121,11 +122,8 @@ class Relay:
         else:
             self._enter()
 
-    def _take(self, understood: Understood) -> None:
-        self._facts, self._outgoing = understood.facts, understood.outgoing
-        self._wanted = self._target = understood.target
-
     def _enter(self) -> None:
+        self._target = self._wanted
         if self.call.capture is not None:
             self.call.capture.model(self._wanted.settings.captures)
         self._answer.expect(self._facts)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from penstock.core.message import Body, CallFacts, Head
 from penstock.errors import UnknownModel
 from penstock.protocols.endpoints import Endpoint, ModelIn
@@ -12,31 +10,22 @@ from penstock.runtime.catalog import Target
 from penstock.runtime.outgoing import edited
 
 
-@dataclass(slots=True)
-class Understood:
-    """facts: what was asked. target: what the name led to.
+def understand(call: Call, endpoint: Endpoint, head: Head, body: Body) -> tuple[CallFacts, CallFacts, Target]:
+    """What was asked, the same as the engine is to read it, and what the name led to.
 
-    outgoing: the same as facts as the engine is to read it; where a selector chooses, that is made once it has.
-    """
-
-    facts: CallFacts
-    outgoing: CallFacts
-    target: Target
-
-
-def understand(call: Call, endpoint: Endpoint, head: Head, body: Body) -> Understood:
-    """Raises BadRequest, UnknownModel. Touches nothing but the record, so that it may run on a thread.
-
-    A name that is not known here may be known to the gateway behind us: it goes there, as its other paths do.
+    Where a selector chooses, the second is made once it has. Raises BadRequest, UnknownModel. Touches nothing but the
+    record, so that it may run on a thread. A name that is not known here may be known to the gateway behind us: it
+    goes there, as its other paths do.
     """
     facts = endpoint.dialect.read(head, body)
-    if endpoint.model_in is ModelIn.NONE and call.context.behind is not None:
-        return Understood(facts, facts, call.context.behind)
+    behind = call.context.behind
+    if endpoint.model_in is ModelIn.NONE and behind is not None:
+        return facts, facts, behind
     call.record.model_requested = facts.model or None
     target = _resolved(call, facts.model)
-    if target is call.context.behind:
-        return Understood(facts, facts, target)
-    return Understood(facts, edited(endpoint, head, facts, target) if target.choice is None else facts, target)
+    if target is behind or target.choice is not None:
+        return facts, facts, target
+    return facts, edited(endpoint, head, facts, target), target
 
 
 def _resolved(call: Call, name: str) -> Target:

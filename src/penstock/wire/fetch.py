@@ -25,7 +25,7 @@ class _Answer:
 
     def on_interim(self, status: int, headers: Headers) -> None: ...
 
-    def on_head(self, status: int, headers: Headers, length: bytes | None) -> None:
+    def on_head(self, status: int, headers: Headers, fields: dict[bytes, bytes], length: bytes | None) -> None:
         self._status = status
 
     def on_wait(self) -> None: ...

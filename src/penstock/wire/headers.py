@@ -95,6 +95,16 @@ def trailer_lines(headers: Headers) -> bytes:
     return b"".join(b"%b: %b\r\n" % each for each in headers if each[0].lower() not in NOT_IN_TRAILERS)
 
 
+def fields_of(headers: Headers) -> dict[bytes, bytes]:
+    """The values by name in lower case: of a header that is there twice the last one, but of codings all, in order."""
+    fields: dict[bytes, bytes] = {}
+    for name, value in headers:
+        lower = name.lower()
+        is_more = lower == b"content-encoding" and fields.get(lower)
+        fields[lower] = fields[lower] + b", " + value if is_more else value
+    return fields
+
+
 def without_named(headers: Headers) -> Headers:
     """The headers less those that their sender declared, in Connection, to be for the next hop only.
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from penstock.core.message import Body, Headers
-from penstock.wire.headers import PLAIN_CONNECTION, without_named
+from penstock.wire.headers import PLAIN_CONNECTION, fields_of, without_named
 from penstock.wire.outbox import LARGE_READ_BYTES, Outbox
 
 MAX_HEAD_BYTES = 256 * 1024
@@ -46,8 +46,11 @@ class Sink(Protocol):
     def on_interim(self, status: int, headers: Headers) -> None:
         """A 1xx that announces something, as 103 Early Hints does."""
 
-    def on_head(self, status: int, headers: Headers, length: bytes | None) -> None:
-        """`length` is the Content-Length as sent; None = the end is marked otherwise."""
+    def on_head(self, status: int, headers: Headers, fields: dict[bytes, bytes], length: bytes | None) -> None:
+        """`fields`: the headers by name, as of `fields_of`.
+
+        `length` is the Content-Length as sent; None = the end is marked otherwise.
+        """
 
     def on_wait(self) -> None:
         """The head has come, and nothing of its body with it. May be called again."""
@@ -101,25 +104,20 @@ class Connection(asyncio.Protocol):
         self._sink: Sink | None = None
         self._was_used = self._is_paused = self._is_write_paused = False
         self._unsent: deque[memoryview] = deque()  # of a large body
-        self._reset()
-
-    def _reset(self) -> None:
         self._headers: Headers = []
-        self._trailers: Headers = []
         self._parts: list[bytes] = []
-        self._overhead_bytes = 0  # of what is no body, since the last of the body
-        self._is_head_done = self._is_complete = self._keeps_alive = False
-        self._closes_at_end = self._is_head_request = self._is_in_body = self._is_tunnel = False
+        self._is_in_body = self._is_tunnel = False
         self._fault: str | None = None
-        self._asks_upgrade = False
         self._upgraded: Headers = []
 
     # For the relay.
 
     def send(self, head: bytes, body: tuple[Body, ...], sink: Sink) -> None:
         """Send one request. The connection is the sink's until it ends, fails, or is dropped."""
-        self._reset()
         self._sink = sink
+        self._is_head_done = self._is_complete = self._keeps_alive = False
+        self._trailers: Headers = []
+        self._overhead_bytes = 0  # of what is no body, since the last of the body
         self._is_head_request = head.startswith(b"HEAD ")
         self._asks_upgrade = UPGRADE in head
         outbox = self._pool.outbox
@@ -271,10 +269,11 @@ class Connection(asyncio.Protocol):
             return
         if fields.get(b"connection", b"close") not in PLAIN_CONNECTION or len(fields) != len(headers):
             headers = without_named(headers)
+            fields = fields_of(headers)
         self._closes_at_end = length is None and not is_chunked
         self._is_head_done = True
         self._is_in_body = not self._is_head_request
-        sink.on_head(status, headers, None if is_chunked else length)
+        sink.on_head(status, headers, fields, None if is_chunked else length)
         if self._is_head_request:  # the parser cannot know that no body follows
             self._is_complete, self._keeps_alive = True, False
 
