@@ -37,8 +37,8 @@ BESIDE_A_SEAM = (-25, 25)
 
 FOREVER_S = 1e12
 BATCH = 20_000
-GATEWAY_ID, BOOT_ID = "g", "earlier"
-HERE = Checkpoint(GATEWAY_ID, "00000001-earlier.jsonl", 1)
+GATEWAY_ID, BOOT_ID = "g", "history"
+HERE = Checkpoint(GATEWAY_ID, "00000001-history.jsonl", 1)
 
 
 AnyStore = SqliteStore | PostgresStore

@@ -11,6 +11,7 @@ import argparse
 import collections
 import http.client
 import itertools
+import json
 import os
 import statistics
 import tempfile
@@ -37,11 +38,11 @@ HEAVIEST = (
 
 
 class Asking:
-    """Questions, from the start of a block to its end. took_s: of each that was answered; refused: by status."""
+    """Questions, from the start of a block to its end. took_s: of each that was answered; refused: by code."""
 
     def __init__(self, port: int, last: str) -> None:
         self.took_s: list[float] = []
-        self.refused: collections.Counter[int] = collections.Counter()
+        self.refused: collections.Counter[str] = collections.Counter()
         self._port = port
         self._paths = [f"/usage/{question.format(last=last)}" for question in HEAVIEST]
         self._is_over = threading.Event()
@@ -67,12 +68,12 @@ class Asking:
             connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
             connection.request("GET", path)
             answer = connection.getresponse()
-            answer.read()
+            body = answer.read()
             connection.close()
             if answer.status == 200:
                 self.took_s.append(time.perf_counter() - started_s)
             else:
-                self.refused[answer.status] += 1
+                self.refused[json.loads(body)["error"]["code"]] += 1
 
 
 def main() -> None:
@@ -96,9 +97,8 @@ def main() -> None:
     ratio = statistics.median(beside) / statistics.median(alone)
     print(f"{args.rounds} rounds by turns, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     print(f"p99 of calls, ms: alone {_told_ms(alone)}; beside questions {_told_ms(beside)}; ratio {ratio:.2f}")
-    if asking.took_s:
-        took = f"{statistics.median(asking.took_s):.2f} s, at most {max(asking.took_s):.2f} s"
-        print(f"questions over {args.last}: {len(asking.took_s)} answered in {took}; refused: {dict(asking.refused)}")
+    took = f"{statistics.median(asking.took_s):.2f} s, at most {max(asking.took_s):.2f} s" if asking.took_s else "-"
+    print(f"questions over {args.last}: {len(asking.took_s)} answered in {took}; refused: {dict(asking.refused)}")
     for process, mb in after.items():
         print(f"memory of the {process}: {before.get(process, 0):.1f} MB before the questions, at most {mb:.1f} MB")
 
