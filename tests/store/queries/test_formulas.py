@@ -180,8 +180,7 @@ def check_model(row: ModelUsage, ended: Sequence[Course], everyone: Sequence[Cou
     alone: list[float | None] = []
     cells: dict[int, list[tuple[Course, float]]] = {}
     for call in measured:
-        mates: set[str | None] = {*obvious.DEVICE_MATES.get((call.gateway_id, call.model or ""), {call.model})}
-        if obvious.beside(call, everyone, mates) < 1.5:
+        if is_alone(call, everyone):
             alone.append(obvious.decode_tok_s(call))
         concurrency = obvious.beside(call, everyone, {call.model})
         cells.setdefault(max(1, round(concurrency)), []).append((call, concurrency))
@@ -314,3 +313,35 @@ def test_a_single_call_is_told_as_all_of_them_are(history: list[Course]) -> None
         assert row.phase == (phase if call.outcome is None else None)
         for name in ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "energy_j", "outcome"):
             assert getattr(row, name) == getattr(call, name), name
+
+
+# Speeds over time.
+
+
+@few
+@given(histories(), st.sampled_from(FILTERS), st.booleans(), st.sampled_from([600.0, 5000.0, 90_000.0]))
+def test_speeds_over_time_are_those_of_the_calls_received_in_each_bucket(
+    history: list[Course], which: Filter, is_rolled_up: bool, span_s: float
+) -> None:
+    with queries_of(history, is_rolled_up=is_rolled_up) as queries:
+        told = queries.perf(Asked(NOW - span_s, NOW, None, which))
+    completed = [call for call in history if call.outcome == "completed" and is_chosen(call, which)]
+    for name, calls in groups(completed, "model").items():
+        for index, start in enumerate(told.buckets):
+            inside = [call for call in calls if start <= call.received_at < min(start + told.bucket_s, NOW)]
+            if not inside:
+                assert name not in told.models or told.models[name].n[index] == 0
+                continue
+            speeds = told.models[name]
+            tokens = [call.completion_tokens for call in inside]
+            assert speeds.n[index] == sum(call.stands_for for call in inside)
+            assert speeds.n_tok[index] == sum(count is not None for count in tokens)
+            assert speeds.comp_tok_p50[index] == about(obvious.percentile(tokens, 0.5))
+            assert speeds.decode_p50[index] == about(obvious.percentile(map(obvious.decode_tok_s, inside), 0.5))
+            alone = [obvious.decode_tok_s(call) for call in inside if is_alone(call, history)]
+            assert speeds.decode_solo_p50[index] == about(obvious.percentile(alone, 0.5))
+
+
+def is_alone(call: Course, everyone: Sequence[Course]) -> bool:
+    mates: set[str | None] = {*obvious.DEVICE_MATES.get((call.gateway_id, call.model or ""), {call.model})}
+    return obvious.is_measured(call) and obvious.beside(call, everyone, mates) < 1.5
