@@ -66,7 +66,8 @@ async def assert_all_there(program: Program, *answers: Answers) -> None:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Another process writes to a SQLite file, and takes its time."""
-    hold = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('BEGIN EXCLUSIVE'); print(flush=True); sys.stdin.read()"
+    lock = "c = sqlite3.connect(sys.argv[1]); c.execute('BEGIN EXCLUSIVE')"
+    hold = f"import sqlite3, sys; {lock}; print(flush=True); sys.stdin.read()"
     argv = [sys.executable, "-c", hold, str(path)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
