@@ -113,7 +113,10 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Heard:
 
 
 def integral(said: Json, model: str, curve: str) -> float:
-    return float(sum(said["models"][model][curve]) * said["bucket_s"])
+    """Theirs divide all buckets by their width; ours, one that has only begun by the part that has passed."""
+    until = said["window"].get("until", float("inf"))
+    widths = [min(said["bucket_s"], until - start) for start in said["buckets"]]
+    return float(sum(value * width for value, width in zip(said["models"][model][curve], widths, strict=True)))
 
 
 # The same.
