@@ -173,6 +173,20 @@ def test_both_databases_are_asked_the_same_way(store: AnyStore) -> None:
     compare(store, history, NOW - 10_000, NOW)
 
 
+def test_what_the_database_adds_up_is_a_number_as_if_we_had(store: AnyStore) -> None:
+    history = some_history()
+    fill(store, history, sharing())
+    roll_all(a_roller(store))
+    with store.transaction() as connection:
+        found = Snapshot(connection, NOW).sums(NOW - 10_000, NOW, EVERYTHING, ("outcome",))
+        expected = sums_of_all([as_stored(course) for course in history], NOW - 10_000, NOW, EVERYTHING, ("outcome",))
+        assert {group: sums.requests for group, sums in found.items()} == {
+            group: sums.requests for group, sums in expected.items()
+        }
+        assert {type(sums.requests) for sums in found.values()} == {int}
+        assert {type(sums.service_s) for sums in found.values()} == {float}
+
+
 def test_an_old_store_is_answered_from_its_records_and_rolled_up_later(store: AnyStore) -> None:
     history = some_history()
     fill(store, history, sharing())

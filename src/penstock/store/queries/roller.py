@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Protocol
 
 from sqlalchemy import Connection, insert, select
@@ -152,15 +152,18 @@ class Roller:
         longest_s = note_longest(connection, between)
         reached = minutes_reached(connection, starts)  # by calls that may be gone by now
         end = max(_last_end(by_minute.values()), max(reached, default=0) + MINUTE)
-        before = list(read_overlapping(connection, first, first, longest_s))
-        behind = list(read_courses(connection, HAS_ENDED, received(last, end)))
-        beside = [*before, *between, *behind]
-        speeds = Speeds([*beside, *read_courses(connection, IS_OPEN)], devices)
+        beside = chain(
+            read_overlapping(connection, first, first, longest_s),
+            between,
+            read_courses(connection, HAS_ENDED, received(last, end)),
+        )
+        minutes: set[int] = set()
+        speeds = Speeds(chain(_noted(minutes, beside), read_courses(connection, IS_OPEN)), devices)
         put_minute_sums(connection, {start: fold_sums(some, speeds) for start, some in by_minute.items()})
         reached |= put_minute_curves(connection, {start: Curves(some, MINUTE) for start, some in by_minute.items()})
         mark(connection, HOUR, {at // HOUR * HOUR for at in reached.union(starts)})
         if changed:  # those beside them were measured without them
-            mark(connection, MINUTE, {_minute_of(course) for course in beside} - set(starts), is_changed=False)
+            mark(connection, MINUTE, minutes - set(starts), is_changed=False)
         for start in starts:
             self._rolled_at_s[MINUTE, start] = self._clock()
 
@@ -183,6 +186,13 @@ def _make_anew(connection: Connection) -> None:
     connection.execute(insert(rollup_state).values(name="version", value=VERSION))
     create_triggers(connection)
     mark_all(connection)
+
+
+def _noted(minutes: set[int], courses: Iterable[Course]) -> Iterator[Course]:
+    """The same calls, one by one: all that ran beside an hour's call are too many to be held."""
+    for course in courses:
+        minutes.add(_minute_of(course))
+        yield course
 
 
 def _minute_of(course: Course) -> int:

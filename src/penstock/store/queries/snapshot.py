@@ -13,6 +13,7 @@ from sqlalchemy import (
     Select,
     Table,
     and_,
+    cast,
     func,
     select,
 )
@@ -167,7 +168,8 @@ class Snapshot:
         """Of one bucket: the database adds up."""
         columns = rollup_sums.c
         group = [columns[name] for name in by]
-        asked = select(*group, *(func.sum(columns[name]) for name in NUMBERS)).where(inside).group_by(*group)
+        sums = (cast(func.sum(columns[name]), columns[name].type) for name in NUMBERS)  # PostgreSQL's would be decimals
+        asked = select(*group, *sums).where(inside).group_by(*group)
         for row in self.connection.execute(asked):
             _sums_of(found, 0, by, row).merge(numbers_of(row[len(by) :]))
 
