@@ -151,6 +151,7 @@ def _postgres(address: StoreAddress, limit_s: float) -> Engine:
         "statement_timeout": int(1000 * limit_s),
         "default_transaction_read_only": "on",
         "default_transaction_isolation": r"repeatable\ read",
+        "jit": "off",  # to compile a question takes longer than to answer it
     }
     return create_engine(
         make_url(address.url).set(drivername="postgresql+psycopg"),
