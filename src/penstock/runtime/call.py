@@ -22,7 +22,7 @@ from penstock.core.record import CallPhase, Outcome
 from penstock.core.scheduler import WaitReason
 from penstock.errors import GatewayError
 from penstock.protocols.endpoints import Endpoint
-from penstock.runtime.caller import read_caller
+from penstock.runtime.caller import SILENT, Caller, fingerprint_of, read_caller
 from penstock.runtime.captures import Captures
 from penstock.runtime.catalog import Catalog, Target
 from penstock.runtime.dispatcher import Dispatcher, Waiter
@@ -124,11 +124,11 @@ class Call:
         self.context = context
         self.key = key
         self._charge: Charge | None = None
-        self.caller = caller = read_caller(head.fields)
+        self.caller = read_caller(head.fields)
         self.phase = CallPhase.READING
         self.opened_s = context.clock()
         self._breaker: Breaker | None = None
-        self._asked: list[Breaker] = []  # breakers that may take the call for their probe
+        self._asked: tuple[Breaker, ...] = ()  # breakers that may take the call for their probe
         self._has_slot = False
         self.model = ""
         self._wait_began: dict[WaitReason, float] | None = None
@@ -138,11 +138,16 @@ class Call:
         self.record = record = context.recorder.open(head, endpoint.dialect.name)
         self.capture = context.captures.begin(record, endpoint, None, head)
         self._opened_turn = context.recorder.turn
-        record.client_request_id = caller.request_id
         if key is None:
-            record.key_fingerprint = caller.fingerprint
+            record.key_fingerprint = fingerprint_of(head.fields)
         else:
             record.key, record.key_fingerprint = key.name, key.fingerprint
+        if self.caller is not SILENT:
+            self._keep_labels(self.caller)
+
+    def _keep_labels(self, caller: Caller) -> None:
+        record = self.record
+        record.client_request_id = caller.request_id
         record.workload = caller.workload
         record.session = caller.session
         if caller.retry_count is not None and caller.retry_count.isdigit():
@@ -180,8 +185,8 @@ class Call:
         except GatewayError as error:
             waiter.refused(error, now_s)
             return
-        has_deadline = self.caller.has_timeouts or target.settings.limits.queue_wait is not None
-        deadline = self._begin_by(target, facts) if has_deadline else None
+        may_wait_for_ever = self.caller is SILENT and target.settings.limits.queue_wait is None
+        deadline = None if may_wait_for_ever else self._begin_by(target, facts)
         ticket = Ticket(
             id=record.id,
             model=target.model,
@@ -234,7 +239,7 @@ class Call:
         self._breaker = breaker = context.breakers.get(model)
         if breaker is None or not breaker.failures:
             return None
-        self._asked.append(breaker)
+        self._asked += (breaker,)
         return breaker.refusal(self.record.id, now_s)
 
     def _chose(self, model: str) -> None:

@@ -28,12 +28,11 @@ _LABELS = {
 }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True)  # not frozen: there may be one for every call, and that would make it four times as dear
 class Caller:
-    """Everything that a head can say to the gateway itself. None = it did not say, or said nonsense."""
+    """Everything that a head can say to the gateway itself. None = it did not say, or said nonsense. Never changed."""
 
-    fingerprint: str | None = None  # the first eight hex digits of SHA-256 of the key that was shown
-    host: str | None = None
+    host: str | None = None  # which a page believes to ask; None = no page asks
     origin: str | None = None
     request_id: str | None = None
     priority: str | None = None
@@ -43,19 +42,31 @@ class Caller:
     request_timeout: str | None = None
     read_timeout: str | None = None
     max_queue_wait: str | None = None
-    has_timeouts: bool = False
+
+
+SILENT = Caller()
+"""Whoever says nothing of all that."""
 
 
 def read_caller(fields: dict[bytes, bytes]) -> Caller:
     """From the first value of each header, by its name in lower case."""
+    if _LABELS.keys().isdisjoint(fields):
+        return SILENT
+    said = {label: _label(fields[name]) for name, label in _LABELS.items() if name in fields}
+    if "origin" in said:
+        said["host"] = host_of(fields)
+    return Caller(**said)
+
+
+def host_of(fields: dict[bytes, bytes]) -> str | None:
+    """The host that is asked."""
+    return _label(fields.get(b"host"))
+
+
+def fingerprint_of(fields: dict[bytes, bytes]) -> str | None:
+    """The first eight hex digits of SHA-256 of the key that is shown; None = none is."""
     shown = fields.get(b"authorization") or fields.get(b"x-api-key") or fields.get(b"api-key")
-    caller = Caller(None if shown is None else _fingerprint(shown), _label(fields.get(b"host", b"")))
-    if not _LABELS.keys().isdisjoint(fields):
-        for name, label in _LABELS.items():
-            if name in fields:
-                setattr(caller, label, _label(fields[name]))
-        caller.has_timeouts = not (caller.request_timeout is caller.read_timeout is caller.max_queue_wait is None)
-    return caller
+    return None if shown is None else _fingerprint(shown)
 
 
 def fingerprint(value: bytes) -> str | None:

@@ -156,9 +156,10 @@ class Capture:
     def give_back(self) -> None:
         """Let go of everything that was collected, and collect no more."""
         self._level = CaptureLevel.OFF
-        for body in (self._request, self._response):
-            if isinstance(body, Collector):
-                body.give_back()
+        if isinstance(self._request, Collector):
+            self._request.give_back()
+        if self._response is not None:
+            self._response.give_back()
         self._request = self._response = self._answer = None
         self._keeps_response = False
         self._owner.room.give_back(self._leased_bytes)

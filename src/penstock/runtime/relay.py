@@ -34,6 +34,8 @@ log = logging.getLogger("penstock.relay")
 PROTECTED_S = 60.0
 """A websocket on which nothing passed for so long no longer keeps its engine loaded."""
 
+NONE_YET: frozenset[str] = frozenset()
+
 UNREAD = CallFacts("", ())
 """Of a request whose body is not needed, or not yet."""
 
@@ -79,7 +81,7 @@ class Relay:
         self._outgoing = UNREAD  # the same as the engine is to read it
         self._early = b""  # of a websocket, before its engine has agreed
         self._reading: asyncio.Task[None] | None = None
-        self._tried: set[str] = set()  # models of a selector that have failed this call
+        self._tried: frozenset[str] = NONE_YET  # models of a selector that have failed this call
         self.call = Call(context, head, endpoint, key)
         self._answer = Answer(self, self.call, client, endpoint.dialect)
         self._errand = Errand(self, self._answer)
@@ -334,11 +336,11 @@ class Relay:
     def _may_try_another(self, error: errors.GatewayError) -> bool:
         """Whether the selector has another model for a call of which its client has seen nothing yet."""
         has_failed = isinstance(error, errors.UpstreamFailed | errors.StartFailed)
-        tried = {*self._tried, self._target.model}
+        tried = self._tried | {self._target.model}
         return has_failed and not self.call.has_been_left and self._wanted.may_fail_over(tried)
 
     def _try_another(self, error: errors.GatewayError) -> None:
-        self._tried.add(self._target.model)
+        self._tried |= {self._target.model}
         self.call.enter_again(self._wanted, self._facts, self, self._tried, failed=error)
 
     def _written(self, is_written: bool) -> None:
