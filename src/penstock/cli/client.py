@@ -11,6 +11,7 @@ from typing import Any
 
 NOT_REACHABLE = 4
 TIMEOUT_S = 10.0
+UNAUTHORIZED = 401
 
 
 class NotReachable(Exception):
@@ -48,7 +49,8 @@ class GatewayClient:
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as exc:
-            raise Refused(_message_of(exc)) from exc
+            hint = " Give a command its key with --key or PENSTOCK_KEY." if exc.code == UNAUTHORIZED else ""
+            raise Refused(_message_of(exc) + hint) from exc
         except (OSError, ValueError, HTTPException) as exc:  # also an address that is none, or not a gateway's
             reason = getattr(exc, "reason", exc)
             raise NotReachable(f"no gateway answers at {self._url} ({reason}); is `penstock serve` running?") from exc
