@@ -108,7 +108,7 @@ def test_one_pass_brings_open_and_closed_records_to_the_store(tmp_path: Path) ->
     with a_desk(tmp_path) as bookkeeper:
         assert not bookkeeper.carry_over()
         assert outcomes(tmp_path) == {"a": None, "b": "completed"}
-        assert bookkeeper.status == StoreStatus(lag_bytes=0, records=1, poisoned=0, store="ok")
+        assert bookkeeper.status == StoreStatus(lag_bytes=0, records=1, poisoned=0, store="ok", is_lag_known=True)
 
 
 def test_loads_and_samples_are_carried_over_and_a_load_left_open_is_interrupted(tmp_path: Path) -> None:
@@ -324,6 +324,7 @@ def test_two_bookkeepers_never_write_for_one_state_directory(tmp_path: Path) -> 
                 writer = child
             else:
                 assert status.store == "waiting for another bookkeeper"
+                assert not status.is_lag_known, "what it has not looked at is unknown, and not 0"
                 waiter = child
         write(journal, ended(an_open_call("a")))
         writer.tell(lambda status: status.records == 1)

@@ -151,6 +151,7 @@ class Bookkeeper:
         if not lag_bytes:
             self._caught_up_at_s = now_s
         self.status.lag_bytes, self.status.lag_s = lag_bytes, round(now_s - self._caught_up_at_s, 3)
+        self.status.is_lag_known = True
 
     def _left_in(self, segment: Segment) -> int:
         return segment.path.stat().st_size - self._offsets.get(segment.name, 0)

@@ -24,14 +24,15 @@ class LiveRoutes:
         gateway = self._gateway
         status = gateway.bookkeeping.status
         reasons = gateway.health_reasons()
+        lag = status if status is not None and status.is_lag_known else None
         return json_answer(
             {
                 "status": "degraded" if reasons else "ok",
                 "reasons": reasons,
                 "store": None if status is None else status.store,
                 "store_address": None if status is None else status.address,
-                "journal_lag_bytes": None if status is None else status.lag_bytes,
-                "journal_lag_s": None if status is None else status.lag_s,
+                "journal_lag_bytes": None if lag is None else lag.lag_bytes,
+                "journal_lag_s": None if lag is None else lag.lag_s,
                 "lines_set_aside": None if status is None else status.poisoned,
                 "records_lost": gateway.records_lost,
                 "bookkeeper_restarts": gateway.bookkeeping.restarts,
