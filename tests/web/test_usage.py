@@ -286,6 +286,13 @@ def test_nothing_can_be_changed_through_it(api: TestClient) -> None:
         assert api.post(f"/usage/{kind}").status_code == 405
 
 
+def test_a_path_that_there_is_not_is_answered_with_where_to_find_those_that_there_are(api: TestClient) -> None:
+    error = api.get("/usage/model").json()["error"]
+    assert error["code"] == "not_found"
+    assert "/usage/model here" in error["message"]
+    assert api.get(error["message"].split("GET ")[1].split()[0]).status_code == 200
+
+
 def at_the_door(store: Path, key: str | None, client: tuple[str, int]) -> TestClient:
     app = create_app(Queries(sqlite_address(store)))
     return TestClient(UsageDoor(app, key, checks_host=key is None), base_url="http://localhost", client=client)

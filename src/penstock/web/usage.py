@@ -277,7 +277,10 @@ async def _say_invalid(_request: Request, exc: Exception) -> Response:
 async def _say_http(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     code = {404: "not_found", 405: "method_not_allowed"}.get(exc.status_code, "bad_request")
-    return _error(f"{request.method} {request.url.path}: {exc.detail}.", code, exc.status_code)
+    said = f"{request.method} {request.url.path}: {exc.detail}."
+    if exc.status_code == 404:
+        said = f"There is no path {request.url.path[:200]} here; GET /usage/openapi.json lists those that there are."
+    return _error(said, code, exc.status_code)
 
 
 async def _say_away(_request: Request, exc: Exception) -> Response:
