@@ -85,7 +85,7 @@ def notes(report: Report) -> Iterator[str]:
     if report.first_at is not None and report.first_at > window.since + report.part_s:
         yield f"Records begin at {moment(report.first_at)}."
     if report.devices == [HOST_DEVICE]:
-        yield "GPU time is that of the machine: it counts as one device, with GPUs or without, as none are configured."
+        yield "GPU time is that of the machine: it counts as one device, with GPUs or without, as no GPU is configured."
     if report.long_open:
         yield (
             f"{report.long_open} calls have been open for more than a day, and count as if they went on: "

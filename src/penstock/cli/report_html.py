@@ -41,7 +41,7 @@ _ABOUT = (
     "<li>Requests are counted in the time in which they were received; failed ones by their engine, a time limit or a "
     "crash. - is unknown, which is never 0.</li>"
     "<li>GPU time: each second in which devices worked, divided evenly among the calls that held slots on them. Where "
-    "no devices are configured, the machine counts as one.</li>"
+    "no GPU is configured, the machine counts as one.</li>"
     "<li>Waits are times in the queue, also of those that gave up in it; for loads: the part in which a model was "
     "being loaded.</li>"
     "<li>Loads are their models' own, whoever caused them; those of a key or a workload were begun for its calls.</li>"
