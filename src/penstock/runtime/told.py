@@ -40,28 +40,28 @@ def reply_lines(call: Call) -> bytes:
     model, queue_ms, load_ms, position = _figures(call)
     return (
         f"x-request-id: {call.request_id}\r\nx-penstock-id: {call.record.id}\r\n"
-        f"x-penstock-model: {model}\r\nx-penstock-queue-ms: {queue_ms:.0f}\r\n"
-        f"x-penstock-load-ms: {load_ms:.0f}\r\nx-penstock-position: {position}\r\n"
+        f"x-penstock-model: {model}\r\nx-penstock-queue-ms: {queue_ms}\r\n"
+        f"x-penstock-load-ms: {load_ms}\r\nx-penstock-position: {position}\r\n"
     ).encode("ascii")
 
 
 def figures_comment(call: Call) -> bytes:
     """What the wait was, for a stream whose head went out before that was known."""
     model, queue_ms, load_ms, position = _figures(call)
-    text = f": model={model} queue-ms={queue_ms:.0f} load-ms={load_ms:.0f} position={position}\n\n"
+    text = f": model={model} queue-ms={queue_ms} load-ms={load_ms} position={position}\n\n"
     return text.encode("ascii")
 
 
-def _figures(call: Call) -> tuple[str, float, float, int]:
+def _figures(call: Call) -> tuple[str, str, str, int]:
     """The model, the milliseconds of waiting and loading, and how many were before the call; 0 if it did not wait."""
     record, model = call.record, call.model
     if not (model.isascii() and model.isprintable()):
         model = model.encode("unicode_escape").decode("ascii")
     if record.position_at_entry is None:
-        return model, 0, 0, 0
+        return model, "0", "0", 0
     queue_ms = 1000 * ((record.admitted_s or 0.0) - (record.enqueued_s or 0.0))
     load_ms = 1000 * record.wait_reasons.get("loading", 0.0)
-    return model, queue_ms, load_ms, record.position_at_entry or 0
+    return model, f"{queue_ms:.0f}", f"{load_ms:.0f}", record.position_at_entry
 
 
 def waiting_comment(call: Call) -> bytes:
