@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -323,3 +325,45 @@ async def test_nothing_of_one_answer_is_left_for_the_next_of_its_connection() ->
         second = await ask(pool)
         assert server.connections == 1
     assert (second.body, second.length, hasattr(second, "trailers")) == (b"abc", b"3", False)
+
+
+class _Turns(Sink):
+    """Counts what it is given in one turn of the loop, and takes its time over it, so that more is always there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.in_turn = self.most_in_turn = self.taken_bytes = 0
+
+    def on_data(self, data: bytes) -> None:
+        self.in_turn += len(data)
+        self.most_in_turn = max(self.most_in_turn, self.in_turn)
+        self.taken_bytes += len(data)
+        time.sleep(0.001)
+
+    def note_turn(self) -> None:
+        self.in_turn = 0
+        if not self.over.is_set():
+            asyncio.get_running_loop().call_soon(self.note_turn)
+
+
+@on_uvloop
+async def test_an_engine_with_much_to_say_gives_the_others_their_turn() -> None:
+    size = 30_000_000
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def say() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)  # what is unread when it closes would take the answer back
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size + bytes(size))
+
+        loop, sink = asyncio.get_running_loop(), _Turns()
+        pool = Pool(f"http://127.0.0.1:{listener.getsockname()[1]}", Outbox(loop, lambda: None))
+        connection = await pool.connect()
+        speaking = loop.run_in_executor(None, say)
+        connection.send(HEAD, (b"",), sink)
+        sink.note_turn()
+        await sink.over.wait()
+        await speaking
+    assert (sink.failure, sink.taken_bytes) == (None, size)
+    assert sink.most_in_turn < 1_000_000
