@@ -16,7 +16,7 @@ _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY_S}
 _LAST = re.compile(r"(\d{1,9})([smhd])")
 _WIDTHS = ((1800.0, 5), (3600.0, 15), (6 * 3600.0, 60), (DAY_S, 300), (7 * DAY_S, 3600))
 _WIDEST = 86_400
-_FEW_HOURS_S, _HOUR = 6 * 3600.0, 3600
+_FEW_HOURS_S, _MINUTE, _HOUR = 6 * 3600.0, 60, 3600
 
 
 class BadQuestion(PenstockError):
@@ -43,9 +43,9 @@ class Asked:
 
     @property
     def speed_grid(self) -> Grid:
-        """Of hours at least where the window has more than a few: the median of two calls says nothing."""
-        is_short = self.until - self.since <= _FEW_HOURS_S
-        return grid_over(self.since, self.until, self.width if is_short else max(self.width, _HOUR))
+        """Of minutes at least, and of hours in a window of more than a few: a median of two calls says nothing."""
+        least = _MINUTE if self.until - self.since <= _FEW_HOURS_S else _HOUR
+        return grid_over(self.since, self.until, max(self.width, least))
 
 
 def window(last: str | None, since: str | None, until: str | None, *, usual: str, now: float) -> tuple[float, float]:
