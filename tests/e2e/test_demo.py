@@ -56,6 +56,7 @@ async def test_a_chat_is_answered_and_accounted(program: Program) -> None:
     assert record.completion_tokens == answer.usage.completion_tokens
     assert record.wait_reasons["loading"] > 0
     assert record.engine_decode_ms is not None
+    assert record.first_token_s is None, "of an answer that came as a whole nobody knows when it began"
 
 
 @in_loop

@@ -168,3 +168,19 @@ async def self_used(program: Program) -> list[int]:
     (key,) = [key for key in await looked(program, "/api/v1/keys") if key["name"] == "few"]
     assert "sk-few" not in json.dumps(key)
     return [quota["used"] for quota in key["quotas"]]
+
+
+@in_loop
+async def test_what_an_engine_printed_is_shown_to_those_who_may_look_at_its_log(tmp_path: Path) -> None:
+    config = f"""
+penstock: 1
+models: {{a: {{cmd: "sh -c 'echo a private word; exit 1' ${{PORT}}"}}}}
+keys:
+  boss: {{hash: "{hashed("sk-boss")}", role: viewer}}
+  few: {{hash: "{hashed("sk-few")}"}}
+"""
+    with Program(tmp_path, config) as program:
+        for key, is_shown in (("boss", True), ("few", False)):
+            answer = await chat(program, f"authorization: Bearer sk-{key}")
+            assert (answer.status, error_of(answer)["code"]) == (503, "engine_start_failed")
+            assert ("a private word" in error_of(answer).get("detail", "")) is is_shown

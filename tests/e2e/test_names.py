@@ -173,3 +173,18 @@ selectors:
             assert sound.seen.requests[-1].header("authorization") == "Bearer sk-far"
             record = await program.record(answer)
             assert (record.model_requested, record.model, record.outcome) == ("sure", "far/m", "completed")
+
+
+@in_loop
+async def test_a_gateway_behind_another_does_not_tell_the_callers_of_its_own_waits(tmp_path: Path) -> None:
+    (tmp_path / "behind").mkdir()
+    (tmp_path / "front").mkdir()
+    with Program(tmp_path / "behind", f"penstock: 1\nmodels: {{m: {{cmd: {engine_cmd()}}}}}\n") as behind:
+        config = f'penstock: 1\npeers: {{far: {{upstream: "{behind.url}", models: [m]}}}}\n'
+        with Program(tmp_path / "front", config) as front:
+            answer = await front.chat("m")
+            told = [line.partition(":")[0].lower() for line in answer.head.decode("latin-1").split("\r\n")[1:] if line]
+            assert answer.status == 200
+            assert sorted(told) == sorted({*told}), "nothing twice"
+            assert header(answer, "x-penstock-model") == "far/m"
+            assert (await front.record(answer)).outcome == "completed"

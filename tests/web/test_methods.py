@@ -101,6 +101,13 @@ def test_a_browser_that_asks_what_a_foreign_page_may_do_is_told_the_methods_and_
     assert not [name for name in said.headers if name.startswith("access-control")]
 
 
+def test_anybody_who_asks_what_a_path_allows_is_told(program: Program) -> None:
+    for path in ("/v1/chat/completions", "/props"):
+        said = ask(program, "OPTIONS", path)
+        assert (said.status, said.body) == (204, b"")
+        assert said.headers["allow"].endswith("POST, OPTIONS")
+
+
 def test_what_is_no_path_has_no_methods(program: Program) -> None:
     assert ask(program, "OPTIONS", "/nothing").status == 404
 

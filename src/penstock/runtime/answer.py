@@ -134,6 +134,8 @@ class Answer:
         self._is_event_stream = is_event_stream
         if b"x-request-id" in fields:  # the caller gets its own back
             headers = _without(headers, b"x-request-id")
+        if b"x-penstock-id" in fields:  # a gateway of our kind told its own figures
+            headers = [header for header in headers if not header[0].lower().startswith(b"x-penstock-")]
         self._begin_reply(status, headers, length, content_type)
 
     def on_wait(self) -> None:
@@ -175,7 +177,7 @@ class Answer:
         record = call.record
         self.heard_s = call.context.clock()
         data = meter.feed(data)
-        if record.first_token_s is None and meter.has_token:
+        if record.first_token_s is None and meter.has_token and record.streamed:
             record.first_token_s = self.heard_s - call.opened_s
         if self._misfit is not None:
             self._misfit += data[: MISFIT_BYTES - len(self._misfit)]

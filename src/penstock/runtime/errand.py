@@ -154,7 +154,7 @@ class Errand:
                 self._sent_back += 1
                 self._sender.sent_back()
             else:
-                self._sender.unreachable(str(exc) or type(exc).__name__)
+                self._sender.unreachable(exc.strerror or str(exc) or type(exc).__name__)
             return
         self._connecting = None
         self._send(connection, pool)

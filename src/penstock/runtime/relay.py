@@ -303,7 +303,7 @@ class Relay:
     def _refuse(self, error: errors.GatewayError) -> None:
         """Answer with an error; nothing of an answer has gone out yet, but perhaps the promise of a stream."""
         self.call.leave()
-        if error.detail is not None and not is_loopback(self._head.client_address):
+        if error.detail is not None and not self._may_see_detail():
             error.detail = None
         record = self.call.record
         record.http_status, record.error_code, record.error_detail = error.status, error.code, error.message
@@ -318,6 +318,12 @@ class Relay:
             capture.response(reply.body)
         self.call.close(outcome)
         self._client.reply(reply)
+
+    def _may_see_detail(self) -> bool:
+        """What an engine printed is for those who may look at its log."""
+        if self._context.keyring.is_open:
+            return is_loopback(self._head.client_address)
+        return self.call.key is not None and self.call.key.may_look
 
     def _fail(self, error: errors.GatewayError) -> None:
         """The engine will not complete its answer."""

@@ -34,9 +34,9 @@ class Router:
 
     def endpoint(self, head: Head) -> Endpoint | None:
         path = head.path
-        row = BY_PATH.get(path)
+        row = BY_PATH.get(path)  # what a row allows, an OPTIONS learns from the application
         if row is not None:
-            return None if _is_preflight(head) else row
+            return None if head.method == b"OPTIONS" else row
         if path.startswith(UPSTREAM):
             return None if _is_preflight(head) else self._below_upstream(head, path[len(UPSTREAM) :])
         if self._passes_through and path not in OWN_PATHS and not path.startswith(OWN_FOLDERS):
