@@ -94,8 +94,13 @@ async def test_a_litellm_file_puts_the_queue_in_front_of_that_litellm(tmp_path: 
             assert engine.seen.requests[0].header("authorization") == "Bearer sk-mine"
             await asyncio.gather(*(program.chat("local") for _ in range(3)))
             assert engine.seen.busy_max == 3, "no cap"
-            unlisted = await program.record(await program.chat("claude"))  # it may be in that LiteLLM's database
+            label = {"workload": "nightly"}
+            answer = await program.chat("claude", stream=True, metadata=label)  # it may be in that LiteLLM's database
+            unlisted = await program.record(answer)
             assert (unlisted.model_requested, unlisted.model, unlisted.outcome) == ("claude", None, "completed")
+            assert (unlisted.workload, unlisted.streamed) == ("nightly", True)
+            assert unlisted.prompt_tokens_estimated
+            assert unlisted.first_token_s is not None
             record = await program.record(answers[0])
             assert (record.model, record.outcome) == ("gpt-4o", "completed")
             assert record.key_fingerprint is not None

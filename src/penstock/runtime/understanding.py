@@ -20,12 +20,24 @@ def understand(call: Call, endpoint: Endpoint, head: Head, body: Body) -> tuple[
     facts = endpoint.dialect.read(head, body)
     behind = call.context.behind
     if endpoint.model_in is ModelIn.NONE and behind is not None:
+        _note(call, facts)
         return facts, facts, behind
     call.record.model_requested = facts.model or None
     target = _resolved(call, facts.model)
-    if target is behind or target.choice is not None:
+    if target is behind:
+        _note(call, facts)
+        return facts, facts, target
+    if target.choice is not None:
         return facts, facts, target
     return facts, edited(endpoint, head, facts, target), target
+
+
+def _note(call: Call, facts: CallFacts) -> None:
+    """Keep what was asked of the gateway behind us: such a call enters no queue, where that is done for the others."""
+    record = call.record
+    record.streamed, record.prompt_tokens_estimated = facts.is_stream, facts.prompt_tokens
+    record.workload = record.workload or facts.workload
+    record.session = record.session or facts.session
 
 
 def _resolved(call: Call, name: str) -> Target:
