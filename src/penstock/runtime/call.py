@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -78,6 +79,7 @@ class CallContext:
     trusted_proxies: tuple[Network, ...]
     behind: Target | None  # the gateway behind us, for what is neither a call to a model nor ours
     comments_after_s: float | None  # how long a stream waits in silence; None = for ever
+    aside: Executor  # where large bodies are read; a second thread would only take the interpreter from the first
     estimates: EstimateError = field(default_factory=EstimateError)
     patience: Patience = field(default_factory=Patience)
     active: dict[str, Interruptible] = field(default_factory=dict)  # open calls by id, oldest first

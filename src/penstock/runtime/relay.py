@@ -108,10 +108,11 @@ class Relay:
         self._enter()
 
     async def _read_aside(self, body: Body) -> None:
-        """Understand a large body on a thread: it takes long enough to be felt by others."""
+        """Understand a large body on a thread, one body after the other: it takes long enough to be felt by others."""
         error: errors.GatewayError | None = None
         try:
-            understood = await asyncio.to_thread(understand, self.call, self._endpoint, self._head, body)
+            loop, aside = asyncio.get_running_loop(), self._context.aside
+            understood = await loop.run_in_executor(aside, understand, self.call, self._endpoint, self._head, body)
             self._facts, self._outgoing, self._wanted = understood
         except errors.GatewayError as exc:
             error = exc.with_traceback(None)  # which holds this frame and the body, and the frame would hold it
