@@ -26,7 +26,6 @@ COUNTS: dict[str, tuple[int | None, int | None]] = {
     "openai.embeddings": (PROMPT_TOKENS, None),
     "rerank": (PROMPT_TOKENS, None),
     "anthropic.messages": (PROMPT_TOKENS, COMPLETION_TOKENS),
-    "anthropic.count_tokens": (PROMPT_TOKENS, None),
     "llamacpp.completion": (PROMPT_TOKENS, COMPLETION_TOKENS),
     "llamacpp.infill": (PROMPT_TOKENS, COMPLETION_TOKENS),
     "openai.audio.transcriptions": (PROMPT_TOKENS, COMPLETION_TOKENS),

@@ -234,7 +234,7 @@ def test_a_compressed_answer_passes_at_once_and_says_nothing() -> None:
     meter = BlindMeter()
     packed = gzip.compress(WHOLE)
     assert [meter.feed(packed[:50]), meter.feed(packed[50:]), meter.finish()] == [packed[:50], packed[50:], b""]
-    assert (meter.usage, meter.failure, meter.has_token) == (Usage(), None, True)
+    assert (meter.usage, meter.failure, meter.has_token) == (Usage(), None, False)
 
 
 def test_what_is_no_stream_of_events_passes_at_once() -> None:

@@ -96,7 +96,8 @@ class CallRecord:
     sent_s: Annotated[float | None, _moment("it was sent to the engine", null="it never was")] = None
     first_byte_s: Annotated[float | None, _moment("the engine's head came", null="it never did")] = None
     first_token_s: Annotated[
-        float | None, _moment("the first token came", null="no stream, no token, or an answer that cannot be read")
+        float | None,
+        _moment("the first token came", null="no stream of tokens, none came, or an answer that cannot be read"),
     ] = None
     done_s: Annotated[float | None, _moment("it ended", null="still open, or `interrupted`")] = None
 
@@ -132,7 +133,13 @@ class CallRecord:
     ] = None
 
     prompt_tokens: Annotated[
-        int | None, Doc("The whole prompt, its cached part included.", ENGINE, TOKENS, _NOT_TOLD)
+        int | None,
+        Doc(
+            "The whole prompt, its cached part included.",
+            ENGINE,
+            TOKENS,
+            _NOT_TOLD + ", or only counted (`count_tokens`)",
+        ),
     ] = None
     cached_tokens: Annotated[
         int | None, Doc("Its part that was taken from a cache; 0 = told, and none.", ENGINE, TOKENS, _NOT_TOLD)

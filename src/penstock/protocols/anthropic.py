@@ -96,17 +96,6 @@ def _says_something(delta: _Delta | None, block: _Block | None) -> bool:
     return block is not None and isinstance(block.type, str) and block.type not in _NOT_YET_TOKENS
 
 
-class CountReader(MessageReader):
-    """The answer is a count: how long the prompt would be."""
-
-    __slots__ = ()
-
-    def read(self, document: bytes) -> bool:
-        super().read(document)
-        take_anthropic(self.usage, msgspec.Raw(document), is_start=True)
-        return False
-
-
 def _ping(text: str, model: str) -> bytes:
     """Before the engine's `message_start` a stream has no place for words, which belong to a block of the message.
 
@@ -117,4 +106,4 @@ def _ping(text: str, model: str) -> bytes:
 
 
 MESSAGES = TextDialect("anthropic.messages", MessageReader, ANTHROPIC_ERRORS, can_stream=True, waiting=_ping)
-COUNT_TOKENS = TextDialect("anthropic.count_tokens", CountReader, ANTHROPIC_ERRORS)
+COUNT_TOKENS = TextDialect("anthropic.count_tokens", MessageReader, ANTHROPIC_ERRORS)

@@ -17,7 +17,7 @@ class Meter(Protocol):
 
     @property
     def has_token(self) -> bool:
-        """The first token (or the first byte of what is no stream of tokens) has come by."""
+        """The first token has come by. Never, where nobody can see when: in what is no stream, or cannot be read."""
 
     @property
     def failure(self) -> str | None:

@@ -35,7 +35,7 @@ class InflatingMeter:
 
     @property
     def has_token(self) -> bool:
-        return self._is_blind or self._inside.has_token
+        return self._inside.has_token
 
     @property
     def failure(self) -> str | None:

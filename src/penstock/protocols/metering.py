@@ -96,14 +96,14 @@ class StreamMeter:
 class BodyMeter:
     """Watches an answer that is one JSON document."""
 
-    __slots__ = ("_end", "_parts", "_reader", "_room", "has_token")
+    __slots__ = ("_end", "_parts", "_reader", "_room")
+    has_token = False  # when its first token was made, a whole answer does not say
 
     def __init__(self, reader: Reader) -> None:
         self._parts: list[bytes] = []
         self._room = WHOLE_BYTES
         self._end = b""
         self._reader = reader
-        self.has_token = False
 
     @property
     def usage(self) -> Usage:
@@ -114,7 +114,6 @@ class BodyMeter:
         return self._reader.failure
 
     def feed(self, data: bytes) -> bytes:
-        self.has_token = True
         room = self._room
         if len(data) <= room:
             self._parts.append(data)
@@ -139,15 +138,14 @@ class BodyMeter:
 class BlindMeter:
     """Lets an answer pass that cannot be read: it is compressed, or no text."""
 
-    __slots__ = ("failure", "has_token", "usage")
+    __slots__ = ("failure", "usage")
+    has_token = False
 
     def __init__(self) -> None:
         self.usage = Usage()
-        self.has_token = False
         self.failure: str | None = None
 
     def feed(self, data: bytes) -> bytes:
-        self.has_token = True
         return data
 
     def finish(self) -> bytes:
