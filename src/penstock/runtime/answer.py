@@ -177,7 +177,7 @@ class Answer:
         record = call.record
         self.heard_s = call.context.clock()
         data = meter.feed(data)
-        if record.first_token_s is None and meter.has_token and record.streamed:
+        if record.first_token_s is None and meter.has_token:
             record.first_token_s = self.heard_s - call.opened_s
         if self._misfit is not None:
             self._misfit += data[: MISFIT_BYTES - len(self._misfit)]

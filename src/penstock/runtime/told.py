@@ -67,7 +67,7 @@ def _figures(call: Call) -> tuple[str, str, str, int]:
 def waiting_comment(call: Call) -> bytes:
     """Where it stands in the queue, as a comment in a stream."""
     wait = call.context.dispatcher.explain(call.record.id)
-    eta = "" if wait.estimate_s is None else f" eta={wait.estimate_s:.0f}s"
+    eta = f" eta={wait.estimate_s:.0f}s" if _is_worth_telling(wait.estimate_s) else ""
     return f": queued position={wait.position} reason={wait.reason.value}{eta}\n\n".encode("ascii")
 
 
@@ -76,4 +76,10 @@ def waiting_text(call: Call) -> str:
     wait = call.context.dispatcher.explain(call.record.id)
     what = f"Loading {call.model}" if wait.reason is WaitReason.LOADING else f"Waiting for {call.model}"
     before = f", {wait.position} before you" if wait.position else ""
-    return f"{what}{before}{'' if wait.estimate_s is None else f', about {wait.estimate_s:.0f} s'} …\n"
+    when = f", about {wait.estimate_s:.0f} s" if _is_worth_telling(wait.estimate_s) else ""
+    return f"{what}{before}{when} …\n"
+
+
+def _is_worth_telling(estimate_s: float | None) -> bool:
+    """Of who waits already, less than a second says nothing, and after a while it would be wrong."""
+    return estimate_s is not None and estimate_s >= 0.5
