@@ -90,6 +90,7 @@ async def test_embeddings_come_as_vectors(program: Program) -> None:
 @in_loop
 async def test_two_chat_models_by_turns_swap_and_the_embedding_model_stays(program: Program) -> None:
     async with client(program) as ai:
+        await ai.embeddings.create(model="tiny-embed", input="a gate")
         for model in ("tiny-chat-b", "tiny-chat-a"):
             assert (await ai.chat.completions.create(model=model, messages=HELLO)).choices
             models = (await program.state())["models"]
