@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from penstock.errors import MethodNotAllowed
 from penstock.protocols.refusals import anthropic_refusal, llamacpp_refusal, openai_refusal
 from penstock.web.door import Message, Receive, Send
 from penstock.web.heads import AnswersHead
-from tests.e2e.program import Program, engine_cmd
+from tests.e2e.program import Program, engine_cmd, until
 from tests.fakes import in_loop
 
 CONFIG = f"penstock: 1\nmodels: {{m: {{cmd: {engine_cmd()}}}}}\n"
@@ -43,7 +44,13 @@ class Heard:
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     with Program(tmp_path_factory.mktemp("methods"), CONFIG) as program:
+        asyncio.run(until(lambda: _has_a_store(program)))
         yield program
+
+
+async def _has_a_store(program: Program) -> bool:
+    """Before, what is asked of it may be refused in one moment and answered in the next."""
+    return (await program.get("/usage/now")).status == 200
 
 
 def ask(program: Program, method: str, path: str, **headers: str) -> Heard:
