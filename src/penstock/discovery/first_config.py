@@ -42,7 +42,7 @@ penstock: 1
 # As if memory were short: beside the embedding model there is room for one chat model. A request for the
 # other one waits until the first has nothing to do; then they swap.
 devices:
-  ram: {{memory: 100MiB}}
+  ram: {{memory: 106MiB}}
 
 models:{chats}
   tiny-embed:
