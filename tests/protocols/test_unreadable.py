@@ -52,7 +52,7 @@ def refusal(body: bytes) -> BadRequest:
         (b"\x1f\x8b\x08\x00abc", "it is compressed with gzip; send it uncompressed"),
         (b"model=m&stream=true", "it is a form (name=value), and this path takes JSON"),
         (b"--b\r\nContent-Disposition", "it is a form (multipart/form-data), and this path takes JSON"),
-        (b'{"x":' + b"[" * 5000, "it is nested too deeply"),
+        (b'{"x":' + b"[" * 60_000, "it is nested too deeply"),
     ],
 )
 def test_what_is_no_json_is_told_with_the_place_or_with_what_it_is(body: bytes, reason: str) -> None:
