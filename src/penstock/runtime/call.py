@@ -128,7 +128,6 @@ class Call:
         self._charge: Charge | None = None
         self.caller = read_caller(head.fields)
         self.phase = CallPhase.READING
-        self.opened_s = context.clock()
         self._breaker: Breaker | None = None
         self._asked: tuple[Breaker, ...] = ()  # breakers that may take the call for their probe
         self._has_slot = False
@@ -137,6 +136,7 @@ class Call:
         if context.trusted_proxies:
             forwarded = head.fields.get(b"x-forwarded-for", b"").decode("latin-1")
             head.client_address = client_of(head.client_address, forwarded, context.trusted_proxies)
+        self.opened_s = context.clock()  # directly before the wall clock is read, which the record's moments follow
         self.record = record = context.recorder.open(head, endpoint.dialect.name)
         self.capture = context.captures.begin(record, endpoint, None, head)
         self._opened_turn = context.recorder.turn
