@@ -107,6 +107,10 @@ async def test_it_is_asked_over_http() -> None:
 
 @in_loop
 async def test_what_is_no_address_is_not_asked() -> None:
-    observed = Observed(lambda _record: None, Ids("g", "b"), lambda: 0.0)
-    async with asyncio.timeout(5):
-        await watch("not an address", observed, Outbox(asyncio.get_running_loop(), lambda: None))
+    seen: list[object] = []
+    observed = Observed(seen.append, Ids("g", "b"), lambda: 0.0)
+    asked = asyncio.create_task(watch("not an address", observed, Outbox(asyncio.get_running_loop(), lambda: None)))
+    done, _ = await asyncio.wait([asked], timeout=5)
+    assert asked in done, "there is nothing to go on asking"
+    assert asked.exception() is None
+    assert seen == []
