@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.program import CHAT, Program, engine_cmd, id_of
+from tests.e2e.program import CHAT, Program, engine_cmd, id_of, until
 from tests.fakes import in_loop
 
 SECRET = "a-client-key-0123456789"
@@ -98,13 +98,12 @@ async def test_a_call_that_runs_can_be_looked_at(program: Program) -> None:
     await program.until_phase("a", "ready")
     running = asyncio.create_task(program.chat("a", fake={"gate_at": 2}, stream=True))
     await program.seen("a", busy=1)
-    async with asyncio.timeout(20):
-        while True:
-            state: Any = (await program.get("/api/v1/state")).json()
-            if any(call["response_bytes"] for call in state["calls"].values()):
-                break
-            await asyncio.sleep(0.02)
-    ((call_id, call),) = state["calls"].items()
+
+    async def has_begun() -> bool:
+        return any(call["response_bytes"] for call in (await program.state())["calls"].values())
+
+    await until(has_begun)
+    ((call_id, call),) = (await program.state())["calls"].items()
     assert call["has_capture"]
     found = await capture(program, call_id)
     assert (found["call"]["outcome"], found["response"]["status"]) == (None, 200)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 from penstock.core.host_sample import HostSample
 from penstock.core.load_record import LoadRecord
 from penstock.store.rows import load_of, sample_of
-from tests.e2e.program import Program, engine_cmd
+from tests.e2e.program import Program, engine_cmd, until
 from tests.e2e.store import ask_store
 from tests.fakes import in_loop
 
@@ -45,9 +44,11 @@ async def test_loads_are_kept_with_why_for_whom_and_how_long(tmp_path: Path) -> 
         for_b = await program.record(await program.chat("b"))
         quick = await program.record(await program.chat("b"))
         refused = await program.record(await program.chat("broken"))
-        async with asyncio.timeout(20):
-            while (await program.state())["host"] is None:
-                await asyncio.sleep(0.1)
+
+        async def is_sampled() -> bool:
+            return (await program.state())["host"] is not None
+
+        await until(is_sampled)
         assert program.stop() == 0
     loads = loads_of(program)
     [of_a] = loads["a"]

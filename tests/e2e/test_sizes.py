@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.models import cache_bytes, write_llama
-from tests.e2e.program import Program
+from tests.e2e.program import Program, until
 from tests.fakes import in_loop
 
 pytest.importorskip("xllamacpp", reason="the embedded engine is not installed")
@@ -41,14 +40,16 @@ async def test_the_size_of_a_real_engine_is_learned(tmp_path: Path) -> None:
             assert (await program.chat(name, max_tokens=2)).status == 200
         sizes: dict[str, int] = {}
         measured: set[str] = set()  # by the sample of the host
-        async with asyncio.timeout(20):
-            while len(measured) < 2 or len(sizes) < 2 or sizes["large"] - sizes["small"] < 0.97 * expected_bytes:
-                await asyncio.sleep(0.5)  # the next sample
-                state = await program.state()
-                sizes = {
-                    name: view["measured_bytes"] for name, view in state["models"].items() if view["measured_bytes"]
-                }
-                measured = set() if state["host"] is None else {each["model"] for each in state["host"]["engines"]}
+
+        async def are_known() -> bool:
+            state = await program.state()
+            sizes.update(
+                {name: view["measured_bytes"] for name, view in state["models"].items() if view["measured_bytes"]}
+            )
+            measured.update(() if state["host"] is None else (each["model"] for each in state["host"]["engines"]))
+            return len(measured) == len(sizes) == 2 and sizes["large"] - sizes["small"] > 0.97 * expected_bytes
+
+        await until(are_known)
     learned_bytes = sizes["large"] - sizes["small"]
     assert abs(learned_bytes - expected_bytes) < 0.05 * expected_bytes, f"{learned_bytes} for {expected_bytes}"
     assert measured == {"small", "large"}
