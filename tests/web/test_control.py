@@ -268,3 +268,35 @@ async def test_cancelling_hundreds_is_quick_and_leaves_nothing_behind(program: P
 
 async def _is_quiet(program: Program) -> bool:
     return bool((await program.state())["counts"] == {"running": 0, "waiting": 0})
+
+
+@pytest.mark.parametrize(
+    ("path", "known"),
+    [
+        ("queue?modle=a", ["model", "limit"]),
+        ("queue?limit=1&limit=2", ["twice"]),
+        ("captures?befor=3", ["before", "limit"]),
+        ("calls?model=a", ["without"]),
+        ("models/log?model=a&tail=9", ["model"]),
+        ("session?key=k", ["without"]),
+    ],
+)
+@in_loop
+async def test_a_member_of_a_query_that_nobody_reads_is_refused_with_those_that_are_read(
+    path: str, known: list[str], program: Program
+) -> None:
+    refused = await program.get(f"/api/v1/{path}")
+    assert (refused.status, error_of(refused)["code"]) == (400, "invalid_request")
+    misspelt = path.partition("?")[2].split("&")[-1].partition("=")[0]
+    assert all(
+        f"`{word}`" in error_of(refused)["message"] or word in ("twice", "without") for word in [*known, misspelt]
+    )
+    assert (await program.post("/api/v1/models/unpin?model=b", {"model": "a"})).status == 400
+
+
+@pytest.mark.parametrize(
+    "path", ["/health", "/v1/models", "/models/", "/v1/models/a", "/__queue/status", "/api/profiles"]
+)
+@in_loop
+async def test_what_other_systems_clients_ask_may_have_more_in_its_query(path: str, program: Program) -> None:
+    assert (await program.get(f"{path}?limit=20&_=1")).status == 200

@@ -186,9 +186,12 @@ def test_a_window_that_makes_no_sense_is_refused_with_what_was_expected(api: Tes
     assert "`" in answer.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("query", ["cursor=x", "cursor=nan_c", "limit=many"])
+@pytest.mark.parametrize("query", ["cursor=x", "cursor=nan_c", "limit=many", "limit=0", "limit=-1", "limit=1001"])
 def test_a_page_that_makes_no_sense_is_refused(api: TestClient, query: str) -> None:
-    assert api.get(f"/usage/requests?{query}").status_code == 400
+    for kind in ("requests", "loads"):
+        refused = api.get(f"/usage/{kind}?{query}")
+        assert refused.status_code == 400
+        assert query.partition("=")[0] in refused.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "healthz"])

@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
@@ -33,6 +33,7 @@ from penstock.web.heads import AnswersHead
 from penstock.web.keys import KeyRoutes
 from penstock.web.listing import Listing, is_anthropics
 from penstock.web.live import LiveRoutes
+from penstock.web.members import unread
 from penstock.web.profiles import Profiles
 from penstock.web.session import SessionRoutes
 from penstock.web.usage_relay import UsageRoute
@@ -42,11 +43,21 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 MAX_LIKE_CHARACTERS = 60
 """Of a path that is not there, for a look at which was meant."""
 UI = Path(str(files("penstock.web") / "ui"))
+NATIVE = ("/api/v1/", "/health/detail")
+"""Where queries are read strictly. What other systems' clients ask is not ours to refuse."""
 
 
 def create_app(gateway: Gateway) -> App:
     """The ASGI application of a gateway."""
-    app = FastAPI(title="Penstock", version=__version__, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
+    strict = [Depends(refuse_what_nobody_reads)]
+    app = FastAPI(
+        title="Penstock",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        dependencies=strict,
+    )
     _add_what_clients_ask(app, gateway)
     _add_what_operators_see(app, gateway)
     _add_what_operators_do(app, gateway)
@@ -64,6 +75,12 @@ def create_app(gateway: Gateway) -> App:
         trusted_proxies=context.trusted_proxies,
     )
     return Cors(door, context.allowed_origins)
+
+
+async def refuse_what_nobody_reads(request: Request) -> None:
+    """A misspelt member of a query must not pass for one that was left out. Raises BadRequest."""
+    if request.url.path.startswith(NATIVE) and (reason := unread(request)) is not None:
+        raise BadRequest(reason=reason)
 
 
 def _add_what_clients_ask(app: FastAPI, gateway: Gateway) -> None:

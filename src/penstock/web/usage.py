@@ -29,6 +29,7 @@ from penstock.store.queries.queries import Queries
 from penstock.store.queries.reader import Busy, TookTooLong
 from penstock.store.queries.told import NO_KEY, NO_MODEL, NO_WORKLOAD
 from penstock.web.answers import json_answer
+from penstock.web.members import unread
 
 SERVICE = "penstock-usage-api"
 MAX_LIMIT = 1000
@@ -43,33 +44,16 @@ Model = Annotated[str | None, Query(description=f"Only calls of a model; `{NO_MO
 Key = Annotated[str | None, Query(description=f"Only those of a key, by name or fingerprint; `{NO_KEY}` = without.")]
 Workload = Annotated[str | None, Query(description=f"Only those of a workload; `{NO_WORKLOAD}` = without.")]
 Outcome = Annotated[str | None, Query(description="Only those that ended so; open calls are left out then.")]
-Limit = Annotated[int, Query(description=f"So many rows at most, 1 to {MAX_LIMIT}.")]
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="So many rows at most.")]
 Cursor = Annotated[str | None, Query(description="`next` of the page before.")]
-
-_TIMES = ("last", "from", "to")
-_CHOICES = (*_TIMES, "model", "key", "workload", "outcome")
-_MEMBERS = {
-    "now": (), "health": (), "healthz": (), "requests": (*_CHOICES, "open", "limit", "cursor"),
-    "loads": (*_TIMES, "model", "limit", "cursor"), "hosts": _TIMES,
-}  # fmt: skip
-"""What a query of each may have; `_CHOICES` where it is not named."""
 
 _OUTCOMES = frozenset(each.value for each in OutcomeOf)
 
 
-def refuse_what_nobody_reads(request: Request) -> None:
+async def refuse_what_nobody_reads(request: Request) -> None:
     """A misspelt filter that is overlooked answers another question than was asked. Raises BadQuestion."""
-    name: str = request.scope["route"].name
-    known = _MEMBERS.get(name, _CHOICES)
-    asked = [member for member, _ in request.query_params.multi_items()]
-    for member, value in request.query_params.multi_items():
-        if member not in known:
-            may = f"it knows {', '.join(f'`{each}`' for each in known)}" if known else "it is asked without any"
-            raise BadQuestion(f"`{name}` knows no `{member[:40]}`: {may}")
-        if asked.count(member) > 1:
-            raise BadQuestion(f"`{member}` is there twice")
-        if "\0" in value:  # which no record can hold, and PostgreSQL would take for a fault of ours
-            raise BadQuestion(f"`{member}` holds a NUL")
+    if (reason := unread(request)) is not None:
+        raise BadQuestion(reason)
     outcome = request.query_params.get("outcome")
     if outcome is not None and outcome not in _OUTCOMES:
         raise BadQuestion(f"no call ends `{outcome[:40]}`; outcomes are {', '.join(sorted(_OUTCOMES))}")
@@ -177,17 +161,16 @@ class Usage:
     ) -> Response:
         """Single calls, newest first, those that run or wait now among them. Without a window, of all times."""
         asked = when.asked("24h", self._queries.now_s(), which) if when.has_window else None
-        count = _within(limit)
         return await _told(
             "requests",
             5,
-            lambda: self._queries.requests(asked, filter=which, only_open=open_only, limit=count, cursor=cursor),
+            lambda: self._queries.requests(asked, filter=which, only_open=open_only, limit=limit, cursor=cursor),
         )
 
     async def loads(self, when: Window, model: Model = None, limit: Limit = 100, cursor: Cursor = None) -> Response:
         """Loads of models, newest first: why, at whose expense, how long; and by model."""
-        asked, count = when.asked("24h", self._queries.now_s(), Filter(model=model)), _within(limit)
-        return await _told("loads", 30, lambda: self._queries.loads(asked, limit=count, cursor=cursor))
+        asked = when.asked("24h", self._queries.now_s(), Filter(model=model))
+        return await _told("loads", 30, lambda: self._queries.loads(asked, limit=limit, cursor=cursor))
 
     async def hosts(self, when: Window) -> Response:
         """The machines: their last readings, and all over the window."""
@@ -207,10 +190,6 @@ class Usage:
         is_there = await run_in_threadpool(look)
         told = {"ok": is_there, "service": SERVICE, "version": __version__, "db": "ok" if is_there else "unreachable"}
         return json_answer(told, 200 if is_there else 503)
-
-
-def _within(limit: int) -> int:
-    return max(1, min(limit, MAX_LIMIT))
 
 
 async def _told(kind: str, ttl_s: int, ask: Callable[[], object]) -> Response:
