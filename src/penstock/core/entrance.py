@@ -9,7 +9,7 @@ from penstock.core.choose import Candidate, FitsBeside, choose
 from penstock.core.expiry import missed
 from penstock.core.fleet import Fleet
 from penstock.core.lines import Room
-from penstock.core.model import Choice, Phase, Replica, Strategy, Ticket
+from penstock.core.model import FAILED, Choice, Phase, Replica, Strategy, Ticket
 from penstock.errors import DeadlineMissed, GatewayError, PromptTooLong, Unadmittable, UnknownModel
 
 
@@ -56,7 +56,7 @@ class Entrance:
         limit = replica.model.max_prompt_tokens
         if limit is not None and ticket.prompt_tokens > limit:
             return PromptTooLong(model=replica.id, prompt_tokens=ticket.prompt_tokens, limit_tokens=limit)
-        if replica.phase is Phase.FAILED and self._fleet.rest_s(replica, now_s) > 0:
+        if replica.phase is FAILED and self._fleet.rest_s(replica, now_s) > 0:
             return self._fleet.start_failed(replica, now_s)
         return None if ticket.deadline_s is None else self._too_late(ticket, ticket.deadline_s, replica, now_s)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from penstock.core.actions import Action, Cancel, Start, Stop
 from penstock.core.explain import OUTSIDE_THE_BOUND
 from penstock.core.lines import Queue, Room
-from penstock.core.model import Model, Phase, Replica
+from penstock.core.model import READY, Model, Phase, Replica
 from penstock.core.plan import EPSILON, Plan
 from penstock.core.swaps import COMING, Swaps, Wishes
 from penstock.errors import StartFailed
@@ -129,7 +129,7 @@ class Fleet:
 
         The shortcut past all decisions. wake_s: when everything is looked at again anyway.
         """
-        if left is None or left.phase is not Phase.READY:
+        if left is None or left.phase is not READY:
             return False
         return left.model.ttl_s is None or bool(left.running) or now_s + left.model.ttl_s >= wake_s
 

@@ -9,6 +9,8 @@ from penstock.core.model import Priority
 _NAMES = {"high": Priority.HIGH, "normal": Priority.NORMAL, "low": Priority.LOW}
 _NUMBERS = {"1": Priority.HIGH, "2": Priority.NORMAL, "3": Priority.LOW}
 
+HIGH, NORMAL = Priority.HIGH, Priority.NORMAL
+
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
@@ -25,7 +27,9 @@ def granted(
 
     What nobody asked or nobody can read is normal; nothing exceeds the key's ceiling.
     """
-    asked = Priority.NORMAL
+    if header is None and body is None:
+        return NORMAL if ceiling <= NORMAL else ceiling
+    asked = NORMAL
     word = header.strip().lower() if header is not None else ""
     if word in _NAMES:
         asked = _NAMES[word]

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from penstock import errors
 from penstock.core.message import CallFacts, Headers, Reply
-from penstock.core.record import CallPhase
+from penstock.core.outcomes import STREAMING
 from penstock.protocols.dialect import Dialect, Meter
 from penstock.protocols.inflating import InflatingMeter
 from penstock.protocols.metering import BlindMeter
@@ -120,7 +120,7 @@ class Answer:
         record.http_status = status
         record.response_bytes = 0
         self.is_begun = True
-        call.phase = CallPhase.STREAMING
+        call.phase = STREAMING
         content_type = fields.get(b"content-type", b"")
         record.response_content_type = content_type.decode("latin-1") or None
         self.meter = self._dialect.meter(self._facts, content_type)
@@ -162,7 +162,7 @@ class Answer:
         record.response_bytes = 0
         self.is_begun = self.is_tunnel = True
         self.meter = BlindMeter()
-        call.phase = CallPhase.STREAMING
+        call.phase = STREAMING
         self.client.start_tunnel(upgraded_head(headers, identity_lines(call)))
         self._owner.upgraded()
 

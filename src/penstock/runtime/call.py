@@ -17,9 +17,9 @@ from penstock.core.key import Key
 from penstock.core.message import CallFacts, Head, Usage
 from penstock.core.model import Choice, Priority, Ticket
 from penstock.core.origin import Network, client_of
-from penstock.core.priority import Thresholds, granted
+from penstock.core.outcomes import COMPLETED, DONE, QUEUED, READING, SENT, Outcome
+from penstock.core.priority import HIGH, Thresholds, granted
 from penstock.core.quota import Charge
-from penstock.core.record import CallPhase, Outcome
 from penstock.core.scheduler import WaitReason
 from penstock.errors import GatewayError
 from penstock.protocols.endpoints import Endpoint
@@ -127,7 +127,7 @@ class Call:
         self.key = key
         self._charge: Charge | None = None
         self.caller = read_caller(head.fields)
-        self.phase = CallPhase.READING
+        self.phase = READING
         self._breaker: Breaker | None = None
         self._asked: tuple[Breaker, ...] = ()  # breakers that may take the call for their probe
         self._has_slot = False
@@ -166,7 +166,7 @@ class Call:
 
     @property
     def is_done(self) -> bool:
-        return self.phase is CallPhase.DONE
+        return self.phase is DONE
 
     # Waiting.
 
@@ -201,7 +201,7 @@ class Call:
             choice=choice,
         )
         record.caused_load = context.dispatcher.enter(ticket, waiter)
-        if self.phase is CallPhase.READING:  # told nothing yet: it waits
+        if self.phase is READING:  # told nothing yet: it waits
             if choice is not None:
                 self._chose(context.dispatcher.model_of(record.id) or target.model)
             self._begin_waiting(now_s)
@@ -217,7 +217,7 @@ class Call:
         record.session = record.session or facts.session
         asked = self.caller.priority
         record.priority_asked = asked if asked is not None else None if facts.priority is None else str(facts.priority)
-        ceiling = Priority.HIGH if self.key is None else self.key.ceiling
+        ceiling = HIGH if self.key is None else self.key.ceiling
         priority = granted(asked, facts.priority, context.thresholds, ceiling)
         record.priority = PRIORITY_NAMES[priority]
         return priority
@@ -251,7 +251,7 @@ class Call:
 
     def _begin_waiting(self, now_s: float) -> None:
         record, dispatcher = self.record, self.context.dispatcher
-        self.phase = CallPhase.QUEUED
+        self.phase = QUEUED
         dispatcher.wait_clock.advance(now_s, self.model)
         if self._wait_began is None:  # else it waits again, and all of its waiting counts
             self._wait_began = dispatcher.wait_clock.read(self.model, now_s)
@@ -284,13 +284,13 @@ class Call:
         if failed is not None and self._breaker is not None:
             record.error_code = failed.code
             self._tell(self._breaker, Outcome.UPSTREAM_ERROR)
-        self.phase = CallPhase.READING
+        self.phase = READING
         record.engine = record.admitted_s = record.sent_s = record.error_code = None
         self.enter(target, facts, waiter, tried)
 
     def pass_by(self) -> None:
         """It goes to the gateway behind us, which has no slots to wait for."""
-        self.phase = CallPhase.SENT
+        self.phase = SENT
         self.context.serving[self.record.id] = self.context.active[self.record.id]
 
     def take_slot(self, replica_id: str, now_s: float) -> None:
@@ -304,7 +304,7 @@ class Call:
             self._chose(replica_id)
         if (pool := dispatcher.replicas[replica_id].model.pool) is not None:
             record.pool, record.cost = pool, dispatcher.share(record.id)
-        if self.phase is CallPhase.QUEUED:
+        if self.phase is QUEUED:
             self.note_wait()
             self.context.recorder.reopen(record)  # who asks what runs now finds it in the store
             if record.estimated_wait_s is not None and record.enqueued_s is not None:
@@ -314,7 +314,7 @@ class Call:
                 record.engine_ready_s = ready_at_s - self.opened_s
         else:
             record.waited_for_load = False
-        self.phase = CallPhase.SENT
+        self.phase = SENT
         self.context.serving[record.id] = self.context.active[record.id]
 
     def note_wait(self) -> None:
@@ -327,7 +327,7 @@ class Call:
             record.load_id, record.load_s = load.id, load.done_s
 
     def is_waiting_for_load(self) -> bool:
-        if self.phase is not CallPhase.QUEUED:
+        if self.phase is not QUEUED:
             return False
         return self.context.dispatcher.explain(self.record.id).reason is WaitReason.LOADING
 
@@ -340,14 +340,14 @@ class Call:
         if self._has_slot:
             self._has_slot = False
             dispatcher.leave(self.record.id, busy_s=self.now_s() - (self.record.admitted_s or 0.0))
-        elif self.phase is CallPhase.QUEUED and dispatcher.is_waiting(self.record.id):
+        elif self.phase is QUEUED and dispatcher.is_waiting(self.record.id):
             self.note_wait()
             dispatcher.leave(self.record.id)
 
     def close(self, outcome: Outcome) -> None:
         """The record is complete. Once."""
-        self.phase = CallPhase.DONE
-        if self._breaker is not None and (self._breaker.failures or outcome is not Outcome.COMPLETED):
+        self.phase = DONE
+        if self._breaker is not None and (self._breaker.failures or outcome is not COMPLETED):
             self._tell(self._breaker, outcome)
         for breaker in self._asked:  # those that it was not for, in the end
             breaker.left(self.record.id)
@@ -361,7 +361,7 @@ class Call:
     def _tell(self, breaker: Breaker, outcome: Outcome) -> None:
         """What the end of the call says about its engine."""
         record = self.record
-        if outcome is Outcome.COMPLETED or outcome is Outcome.UPSTREAM_REFUSED:
+        if outcome is COMPLETED or outcome is Outcome.UPSTREAM_REFUSED:
             breaker.succeeded(record.id)
         elif outcome is not Outcome.UPSTREAM_ERROR or not self._is_fault():
             breaker.left(record.id)

@@ -13,7 +13,8 @@ from random import getrandbits
 from typing import Protocol
 
 from penstock.core.message import Head
-from penstock.core.record import CallRecord, Outcome
+from penstock.core.outcomes import INTERRUPTED, Outcome
+from penstock.core.record import CallRecord
 from penstock.errors import GatewayError, JournalFull, UnknownKey
 
 RECENT = 100
@@ -98,7 +99,7 @@ class Recorder:
         """The call has ended; what came after an end would be our bug."""
         assert record.outcome is None, f"{record.id} closed twice"
         record.outcome = outcome
-        record.done_s = None if outcome is Outcome.INTERRUPTED else done_s  # it never came to its end
+        record.done_s = None if outcome is INTERRUPTED else done_s  # it never came to its end
         self._ending.append(record)
         self.recent.append(record)
         self.closed_count += 1

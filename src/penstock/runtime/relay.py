@@ -13,7 +13,7 @@ from penstock import errors
 from penstock.core.key import Key
 from penstock.core.message import Body, CallFacts, Head
 from penstock.core.origin import is_loopback
-from penstock.core.outcomes import CallPhase, Outcome, outcome_of_answer
+from penstock.core.outcomes import QUEUED, READING, STREAMING, CallPhase, Outcome, outcome_of_answer
 from penstock.errors import Unauthorized
 from penstock.protocols.endpoints import Endpoint
 from penstock.runtime.answer import Answer, Nobody
@@ -92,7 +92,7 @@ class Relay:
     # Exchange: what the client's connection tells.
 
     def receive(self, body: Body) -> None:
-        if self.call.phase is not CallPhase.READING:  # refused by its head alone
+        if self.call.phase is not READING:  # refused by its head alone
             return
         self.call.record.request_bytes = len(body)
         if self.call.capture is not None:
@@ -135,7 +135,7 @@ class Relay:
             self._go(BEHIND)
             return
         self.call.enter(self._wanted, self._facts, self, self._tried)
-        if self.call.phase is CallPhase.QUEUED and self._facts.is_stream and not self._answer.is_committed:
+        if self.call.phase is QUEUED and self._facts.is_stream and not self._answer.is_committed:
             StreamWait(self.call, self._answer, self._endpoint.dialect, self._target).begin()
 
     def receive_more(self, data: bytes) -> None:
@@ -148,7 +148,7 @@ class Relay:
         self._errand.send_raw(data)
 
     def refuse_body(self, error: errors.GatewayError) -> None:
-        if self.call.phase is CallPhase.READING:
+        if self.call.phase is READING:
             self._refuse(error)
 
     def gone(self) -> None:
@@ -206,7 +206,7 @@ class Relay:
         self._errand.go(self._context.engines[replica_id], request)
 
     def refused(self, error: errors.GatewayError, now_s: float) -> None:
-        if self.call.phase is CallPhase.QUEUED:
+        if self.call.phase is QUEUED:
             self.call.note_wait()
             self._target = self._wanted.of(self.call.model)
             if self._may_try_another(error):
@@ -357,7 +357,7 @@ class Relay:
             return
         record, failure = call.record, self._answer.meter.failure
         if not is_written:
-            record.abandoned_in = record.abandoned_in or CallPhase.STREAMING.value
+            record.abandoned_in = record.abandoned_in or STREAMING.value
             call.close(Outcome.CLIENT_ABANDONED)
             return
         record.error_detail = failure

@@ -19,7 +19,7 @@ def understand(call: Call, endpoint: Endpoint, head: Head, body: Body) -> tuple[
     """
     facts = endpoint.dialect.read(head, body)
     behind = call.context.behind
-    if endpoint.model_in is ModelIn.NONE and behind is not None:
+    if behind is not None and endpoint.model_in is ModelIn.NONE:
         _note(call, facts)
         return facts, facts, behind
     call.record.model_requested = facts.model or None
