@@ -32,6 +32,9 @@ __all__ = ["DERIVED", "CallPhase", "CallRecord", "Outcome"]
 _Text = str | None
 _NOT_TOLD = "the engine did not say"
 _NEVER_READ = "refused before its body was read"
+_NOT_LOOKED_INTO = "refused before its body was looked into"
+_NO_MESSAGE = "there was none"
+_NOT_NAMED = "none was named"
 _NEVER_QUEUED = "it never came to the queue"
 
 
@@ -63,9 +66,13 @@ class CallRecord:
         _Text, Doc("First 8 hex digits of the SHA-256 of the key that was shown.", HEAD, null="no key was shown")
     ] = None
     workload: Annotated[
-        _Text, Doc("`X-Penstock-Workload`, else `metadata.workload`.", HEAD + " or body", null="none was named")
+        _Text,
+        Doc("`X-Penstock-Workload`, `X-Overlaat-Workload` or `metadata.workload`.", HEAD + " or body", null=_NOT_NAMED),
     ] = None
-    session: Annotated[_Text, Doc("`x-session-id` or what stands for it.", HEAD, null="none was named")] = None
+    session: Annotated[
+        _Text,
+        Doc("`x-session-id`, `x-litellm-session-id` or `prompt_cache_key`.", HEAD + " or body", null=_NOT_NAMED),
+    ] = None
     retry_count: Annotated[
         int | None, Doc("`x-stainless-retry-count`: 0 = the first try.", HEAD, null="the client does not count")
     ] = None
@@ -74,18 +81,20 @@ class CallRecord:
     ] = None
     count: Annotated[int, Doc("Requests that this record stands for; above 1 for collapsed refusals.", GATEWAY)] = 1
 
-    model_requested: Annotated[_Text, Doc("The name the client asked for.", BODY, null=_NEVER_READ)] = None
-    model: Annotated[_Text, Doc("The model it stands for.", CONFIGURATION, null="no model has that name")] = None
+    model_requested: Annotated[_Text, Doc("The name the client asked for.", BODY, null=_NOT_LOOKED_INTO)] = None
+    model: Annotated[
+        _Text, Doc("The model it stands for.", CONFIGURATION, null="none that is known, or refused before it was asked")
+    ] = None
     engine: Annotated[_Text, Doc("The replica that served it.", SCHEDULER, null="none did")] = None
-    streamed: Annotated[bool | None, Doc("Whether a stream was asked for.", BODY, null=_NEVER_READ)] = None
+    streamed: Annotated[bool | None, Doc("Whether a stream was asked for.", BODY, null=_NOT_LOOKED_INTO)] = None
     priority_asked: Annotated[_Text, Doc("The priority asked for.", HEAD + " or body", null="none was")] = None
-    priority: Annotated[_Text, Doc("The class it was granted.", GATEWAY, null=_NEVER_QUEUED)] = None
+    priority: Annotated[_Text, Doc("The class it was granted.", GATEWAY, null=_NOT_LOOKED_INTO)] = None
     pool: Annotated[_Text, Doc("The compute pool it was charged to.", CONFIGURATION, null="none")] = None
     cost: Annotated[
         float | None, Doc("Part of the pool's budget that it took.", SCHEDULER, "share", "it took none")
     ] = None
     prompt_tokens_estimated: Annotated[
-        int | None, Doc("Length of the prompt as the scheduler guessed it.", BODY, TOKENS, _NEVER_READ)
+        int | None, Doc("Length of the prompt as the scheduler guessed it.", BODY, TOKENS, _NOT_LOOKED_INTO)
     ] = None
 
     enqueued_s: Annotated[float | None, _moment("it entered the queue", null=_NEVER_QUEUED)] = None
@@ -108,7 +117,9 @@ class CallRecord:
         dict[str, float], Doc("Seconds waited for each reason, as a JSON object.", SCHEDULER, SECONDS)
     ] = field(default_factory=dict)
     caused_load: Annotated[bool | None, Doc("Its arrival began a load.", SCHEDULER, null=_NEVER_QUEUED)] = None
-    waited_for_load: Annotated[bool | None, Doc("It waited for a load.", SCHEDULER, null="it got no slot")] = None
+    waited_for_load: Annotated[
+        bool | None, Doc("It waited for a load.", SCHEDULER, null="it still waits, or was refused at once")
+    ] = None
     load_id: Annotated[_Text, Doc("Id of the load that it waited for.", GATEWAY, null="it waited for none")] = None
     load_s: Annotated[
         float | None,
@@ -124,12 +135,18 @@ class CallRecord:
     http_status: Annotated[
         int | None, Doc("The status of the answer, or what it would have been.", GATEWAY, null="none was known")
     ] = None
-    error_code: Annotated[_Text, Doc("The `code` of the refusal or error.", GATEWAY, null="there was none")] = None
-    error_detail: Annotated[_Text, Doc("Its message, in full.", GATEWAY, null="there was none")] = None
+    error_code: Annotated[
+        _Text,
+        Doc("The `code` of this gateway's own refusal or error.", GATEWAY, null="there was none, or the engine's own"),
+    ] = None
+    error_detail: Annotated[
+        _Text,
+        Doc("Its message, or that of the engine's own error.", GATEWAY + " or the engine's answer", null=_NO_MESSAGE),
+    ] = None
     response_content_type: Annotated[_Text, Doc("`Content-Type` of the answer.", ENGINE, null="none came")] = None
     request_bytes: Annotated[int | None, Doc("Size of the request's body.", GATEWAY, BYTES, _NEVER_READ)] = None
     response_bytes: Annotated[
-        int | None, Doc("Size of the answer's body, as far as it was relayed.", GATEWAY, BYTES, "no answer came")
+        int | None, Doc("Size of the engine's answer, as far as it was relayed.", GATEWAY, BYTES, "none came")
     ] = None
 
     prompt_tokens: Annotated[
