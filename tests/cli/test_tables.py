@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.cli.tables import show_table
+from penstock.cli.tables import show_table, waiting_row
 
 
 def test_what_a_name_is_made_of_does_not_act_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -14,3 +14,10 @@ def test_what_a_name_is_made_of_does_not_act_on_the_terminal(capsys: pytest.Capt
     assert "\ufffdturned" in said
     assert "[bold]big[/bold]" in said
     assert not {"\x1b", "\u202e"} & {*said}
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.004, "< 0.1 s"), (0.3, "0.3 s"), (75.0, "1 min 15 s")])
+def test_a_wait_that_is_short_is_not_said_to_be_none(seconds: float, said: str) -> None:
+    call = {"id": "1", "model": "a", "position": 0, "key": None, "priority": "normal", "received_at": 0.0}
+    row = waiting_row({**call, "wait_reason": "model_cap", "wait_for": None, "estimate_s": seconds, "bound_s": None})
+    assert row[-2:] == [said, "-"]

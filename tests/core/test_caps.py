@@ -32,7 +32,7 @@ def test_more_calls_of_a_key_than_it_may_run_wait_and_start_as_soon_as_one_ends(
     began = [sched.arrive(ticket(f"t{number}", "a"), 0.0) for number in range(4)]
     assert began == [[Admit("t0", "a")], [Admit("t1", "a")], [], []]
     assert (reason(sched, "t2"), sched.reasons()) == (WaitReason.KEY_CAP, {"a": WaitReason.KEY_CAP})
-    waits = [sched.explain(f"t{number}", 1.0) for number in (2, 3)]
+    waits = [sched.explain(f"t{number}", 0.0) for number in (2, 3)]
     assert [(wait.estimate_s, wait.bound_s) for wait in waits] == [(2.5, None), (5.0, None)]
     assert sched.leave("t1", 2.0) == [Admit("t2", "a")]
     assert sched.leave("t0", 2.0) == [Admit("t3", "a")]

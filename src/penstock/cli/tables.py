@@ -85,6 +85,8 @@ def waiting_row(call: dict[str, Any]) -> list[str]:
 
 
 def _span(seconds: float) -> str:
+    if 0.0 < seconds < 0.05:
+        return "< 0.1 s"
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(int(seconds), 60)

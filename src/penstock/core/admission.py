@@ -95,6 +95,7 @@ class Desk:
         took_s = now_s - entry.started_s if busy_s is None else busy_s
         if is_typical:
             self._room.learn_service(entry.queue, took_s)
+            entry.queue.lately_s.append(took_s)
         entry.account.charge((took_s - entry.estimate_s) * entry.share)  # what was charged was a guess
         self._room.accounts[ticket.priority].part(ticket.key, entry.account)
         replica.running.discard(ticket.id)
@@ -123,6 +124,11 @@ class Desk:
     def cap_of(self, key: str) -> int | None:
         """How many calls of the key may run at once; None = any number."""
         return self._caps.limits.get(key)
+
+    def free_share(self, pool: str | None) -> float:
+        """What a pool has left now; any amount outside of pools."""
+        budget = self._budgets.get(pool)
+        return math.inf if budget is None else budget.pool.budget - budget.used
 
     def pools(self) -> list[PoolState]:
         kept = {

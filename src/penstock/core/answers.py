@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from penstock.core.admission import Desk
 from penstock.core.expiry import missed
-from penstock.core.explain import NOT_WAITING, OUTSIDE_THE_BOUND, Obstacle, Wait, WaitReason, estimate_s, obstacle_of
+from penstock.core.explain import NOT_WAITING, OUTSIDE_THE_BOUND, Obstacle, Wait, WaitReason, obstacle_of
 from penstock.core.lines import Entry, Queue, Room
 from penstock.core.model import Replica
 from penstock.core.order import place
+from penstock.core.outlook import Outlook
 from penstock.core.promise import Promise
 from penstock.core.swaps import Swaps
 from penstock.errors import DeadlineMissed
@@ -21,19 +22,19 @@ class Answers:
     ) -> None:  # fmt: skip
         self._room, self._desk, self._swaps, self._promise = room, desk, swaps, promise
         self._replicas = replicas
+        self._outlook = Outlook(room, desk, replicas)
 
     def wait(self, ticket_id: str, lost_s: float, now_s: float) -> Wait:
         """A ticket's wait. lost_s: the time until now that no promise covers."""
         entry = self._room.entries.get(ticket_id)
         if entry is None:
             return NOT_WAITING
-        queue, replica = entry.queue, self._replicas[entry.ticket.model]
         why = self.why(entry)
         behind, position = place(self._room, entry)
         if why.reason in OUTSIDE_THE_BOUND:
-            at_cap_s = self._at_cap_s(entry, behind) if why.reason is WaitReason.KEY_CAP else None
+            at_cap_s = self._outlook.at_cap_s(entry, behind, now_s) if why.reason is WaitReason.KEY_CAP else None
             return Wait(why.reason, why.wait_for, why.wait_until_s, position, at_cap_s)
-        expected_s = estimate_s(replica, queue.load_s, self._room.service_s(queue), position, why.wait_until_s, now_s)
+        expected_s = self._outlook.starts_in_s(entry, position, why, now_s)
         bound_s = max(0.0, self._promise.bound_s(_first_before(entry), behind, lost_s) - now_s)
         return Wait(why.reason, why.wait_for, why.wait_until_s, position, expected_s, bound_s)
 
@@ -50,11 +51,6 @@ class Answers:
         name, first = entry.ticket.model, _first_before(entry)
         at_swap, at_desk = self._swaps.obstacles.get(name), self._desk.obstacle(first)
         return obstacle_of(self._replicas[name], first.queue.load_s, at_desk, at_swap)
-
-    def _at_cap_s(self, entry: Entry, behind: int) -> float | None:
-        """Seconds until the calls of its key that are before it have ended; None = it may run none at all."""
-        cap = self._desk.cap_of(entry.ticket.key)
-        return (behind + 1) * self._room.service_s(entry.queue) / cap if cap else None
 
     def too_late(self, entry: Entry) -> DeadlineMissed:
         """What is told who waits at its deadline."""

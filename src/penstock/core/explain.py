@@ -57,23 +57,6 @@ OUTSIDE_THE_BOUND = frozenset({WaitReason.MEMORY, WaitReason.PAUSED, WaitReason.
 """While one of these lasts there is no bound, and no estimate either but at a key's cap."""
 
 
-def estimate_s(
-    replica: Replica, load_s: float, service_s: float, position: int, until_s: float | None, now_s: float
-) -> float:
-    """Seconds until it starts, if loads and calls take as long as they used to."""
-    slots = replica.model.slots
-    free = slots
-    begins_s = max(now_s, until_s or now_s)
-    if replica.phase is Phase.READY:
-        free = None if slots is None else slots - len(replica.running)
-    elif replica.phase is Phase.STARTING:
-        begins_s = max(now_s, replica.since_s + load_s)
-    else:
-        begins_s += load_s
-    ahead_s = 0.0 if not slots or free is None or position < free else (position - free + 1) * service_s / slots
-    return begins_s - now_s + ahead_s
-
-
 def obstacle_of(replica: Replica, load_s: float, at_desk: Obstacle | None, at_swap: Obstacle | None) -> Obstacle:
     """Why a call of the replica's model does not run: its phase says where to look."""
     phase = replica.phase

@@ -76,6 +76,7 @@ class Queue:
     model: Model
     load_s: float
     service_s: float | None = None  # None: nothing measured yet
+    lately_s: deque[float] = field(default_factory=lambda: deque(maxlen=64))  # how long the last calls took
     count: int = 0
     counts: list[int] = field(default_factory=lambda: [0, 0, 0])  # by class, without those who are away
     work_s: float = 0.0  # estimated, of the same, one after the other

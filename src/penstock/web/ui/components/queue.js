@@ -101,7 +101,7 @@ function placeWords(position) {
 }
 
 function estimateWords(call) {
-  return call.estimate_s === null ? "" : `about ${wholeSpan(call.estimate_s)} to go`;
+  return call.estimate_s === null ? "" : `about ${wholeSpan(Math.ceil(call.estimate_s))} to go`;
 }
 
 /** The bound assumes that every call ahead runs as long as a call may: true, and seldom of interest. */
