@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from penstock.core import throughput
-from penstock.core.concurrency import Activity
+from penstock.core.concurrency import Activity, Spans
 from penstock.core.course import Course, Interval, decode_tok_s
 from penstock.core.throughput import Cell
 
@@ -23,20 +23,20 @@ def looked_at_every_half(intervals: list[Interval], start: float, end: float) ->
 @given(st.lists(pairs), pairs)
 def test_the_measured_concurrency_is_the_mean_over_a_calls_own_time(others: list[Interval], own: Interval) -> None:
     assume(own[0] < own[1])
-    found = Activity([*others, own]).mean(*own)
+    found = Activity(Spans([*others, own])).mean(*own)
     assert found == pytest.approx(looked_at_every_half([*others, own], *own))
     assert found >= 1.0 - 1e-9
 
 
 def test_alone_is_one_and_half_of_the_time_beside_another_is_one_and_a_half() -> None:
-    assert Activity([(0.0, 10.0)]).mean(0.0, 10.0) == 1.0
-    assert Activity([(0.0, 10.0), (5.0, 20.0)]).mean(0.0, 10.0) == 1.5
+    assert Activity(Spans([(0.0, 10.0)])).mean(0.0, 10.0) == 1.0
+    assert Activity(Spans([(0.0, 10.0), (5.0, 20.0)])).mean(0.0, 10.0) == 1.5
 
 
 def test_nobody_who_looks_before_or_behind_all_sees_anything() -> None:
-    assert Activity([]).mean(0.0, 1.0) == 0.0
-    assert Activity([(5.0, 6.0)]).mean(0.0, 1.0) == 0.0
-    assert Activity([(5.0, 6.0)]).mean(7.0, 8.0) == 0.0
+    assert Activity(Spans([])).mean(0.0, 1.0) == 0.0
+    assert Activity(Spans([(5.0, 6.0)])).mean(0.0, 1.0) == 0.0
+    assert Activity(Spans([(5.0, 6.0)])).mean(7.0, 8.0) == 0.0
 
 
 def call(tokens: int | None, *, took_s: float = 10.0, first_token_s: float | None = 2.0) -> Course:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,18 @@ def grid_over(since: float, until: float, width: int) -> Grid:
     return Grid(first * width, width, last - first)
 
 
+class Place(NamedTuple):
+    """Where an interval lies in a grid: its first and last bucket, and how many of its seconds lie in each.
+
+    Of one that lies in a single bucket, all are in the first.
+    """
+
+    first: int
+    last: int
+    in_first_s: float
+    in_last_s: float
+
+
 class Curve:
     """An integral for each bucket of a grid. Adding takes the same time however many buckets an interval spans.
 
@@ -57,19 +70,29 @@ class Curve:
 
     def add(self, start: float, end: float, per_s: float = 1.0) -> None:
         """`per_s` for every second from start to end, as far as they lie in the grid."""
-        grid = self._grid
-        start, end = max(start, grid.start), min(end, self._end)
+        place = self.place(start, end)
+        if place is not None:
+            self.lay(place, per_s)
+
+    def place(self, start: float, end: float) -> Place | None:
+        """For what is laid on several curves of a grid; None = it lies outside."""
+        begin, width = self._grid.start, self._grid.width
+        start, end = max(start, begin), min(end, self._end)
         if end <= start:
-            return
-        width = grid.width
-        first, last = int((start - grid.start) // width), min(int((end - grid.start) // width), grid.count - 1)
+            return None
+        first, last = int((start - begin) // width), min(int((end - begin) // width), self._grid.count - 1)
         if first == last:
-            self._parts[first] += (end - start) * per_s
-            return
-        self._parts[first] += (grid.start + (first + 1) * width - start) * per_s
-        self._parts[last] += (end - grid.start - last * width) * per_s
-        self._steps[first + 1] += per_s
-        self._steps[last] -= per_s
+            return Place(first, last, end - start, 0.0)
+        return Place(first, last, begin + (first + 1) * width - start, end - begin - last * width)
+
+    def lay(self, place: Place, per_s: float = 1.0) -> None:
+        """`per_s` for every second of an interval."""
+        first, last, in_first_s, in_last_s = place
+        self._parts[first] += in_first_s * per_s
+        if first < last:
+            self._parts[last] += in_last_s * per_s
+            self._steps[first + 1] += per_s
+            self._steps[last] -= per_s
 
     def flow(self, start: float, end: float, amount: float) -> None:
         """`amount` in all, evenly from start to end; what took no time at all is in one bucket."""

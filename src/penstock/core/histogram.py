@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from math import log
 
 WIDTH = 1.04
 ERROR = math.sqrt(WIDTH) - 1
@@ -28,7 +29,7 @@ def bin_of(value: float) -> int:
     """The bucket of a value, which is not negative."""
     if value < SMALLEST:
         return ZERO
-    return _FIRST + int((math.log(min(value, LARGEST)) - _LOG_SMALLEST) / _LOG_WIDTH)
+    return _FIRST + int((log(value if value < LARGEST else LARGEST) - _LOG_SMALLEST) / _LOG_WIDTH)
 
 
 def value_of(bucket: int) -> float:

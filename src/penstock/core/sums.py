@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 
 from penstock.core import histogram, throughput
@@ -27,21 +27,25 @@ class Spread(enum.IntEnum):
     SOLO_DECODE_TOK_S = 9  # of those that had their devices to themselves
 
 
-def _queue_wait_s(course: Course) -> float | None:
-    return None if course.admitted_s is None else waited_s(course)
+def _values(course: Course, waited: float | None, service: float | None) -> tuple[float | None, ...]:
+    """What is counted of a call, in the order of _COUNTED; waited, service: seconds, as `core.course` has them."""
+    return (
+        None if course.admitted_s is None else waited,
+        waited,
+        course.load_wait_s,
+        course.first_token_s,
+        decode_s(course),
+        service,
+        course.done_s,
+        decode_tok_s(course),
+        course.completion_tokens,
+    )
 
 
-_VALUES: dict[Spread, Callable[[Course], float | None]] = {
-    Spread.QUEUE_WAIT: _queue_wait_s,
-    Spread.WAITED: waited_s,
-    Spread.LOAD_WAIT: lambda course: course.load_wait_s,
-    Spread.TTFT: lambda course: course.first_token_s,
-    Spread.DECODE: decode_s,
-    Spread.SERVICE: service_s,
-    Spread.TOTAL: lambda course: course.done_s,
-    Spread.DECODE_TOK_S: decode_tok_s,
-    Spread.COMPLETION_TOKENS: lambda course: course.completion_tokens,
-}
+_COUNTED = (
+    Spread.QUEUE_WAIT, Spread.WAITED, Spread.LOAD_WAIT, Spread.TTFT, Spread.DECODE, Spread.SERVICE, Spread.TOTAL,
+    Spread.DECODE_TOK_S, Spread.COMPLETION_TOKENS,
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -80,13 +84,16 @@ class Sums:
         if course.energy_j is not None:
             self.energy_j += course.energy_j
             self.energy_known += 1
-        self.service_s += service_s(course) or 0.0
-        self.waited_s += waited_s(course) or 0.0
+        waited, service = waited_s(course), service_s(course)
+        self.service_s += service or 0.0
+        self.waited_s += waited or 0.0
         self.load_wait_s += course.load_wait_s or 0.0
-        for spread, value_of in _VALUES.items():
-            value = value_of(course)
+        for spread, value in zip(_COUNTED, _values(course, waited, service), strict=True):
             if value is not None:
-                histogram.count(self.spreads.setdefault(spread, {}), value)
+                bins = self.spreads.get(spread)
+                if bins is None:
+                    bins = self.spreads[spread] = {}
+                histogram.count(bins, value)
 
     def _add_tokens(self, course: Course) -> None:
         if course.prompt_tokens is not None:

@@ -92,7 +92,8 @@ def told_by(course: Course, by: Sequence[str]) -> Group:
 def sums_of_all(
     history: Sequence[Course], since: float, until: float, asked: Filter, by: Sequence[str]
 ) -> dict[Group, Sums]:
-    speeds = Speeds(history, Devices(SHARED))
+    speeds = Speeds(Devices(SHARED))
+    speeds.add_all(history)
     found: dict[Group, Sums] = {}
     for course in history:
         if course.is_open or not since <= course.received_at < until or not is_chosen(course, asked):

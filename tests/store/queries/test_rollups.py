@@ -18,9 +18,9 @@ from penstock.store.base import Kind
 from penstock.store.postgres import PostgresStore
 from penstock.store.queries.courses import EVERYTHING, Filter
 from penstock.store.queries.curve_reading import read_curves
-from penstock.store.queries.roller import Roller
+from penstock.store.queries.roller import OVER_AFTER_S, Roller
 from penstock.store.queries.snapshot import Snapshot
-from penstock.store.queries.tables import DAY, HOUR, SPANS, rollup_dirty, rollup_state, rollup_sums
+from penstock.store.queries.tables import DAY, HOUR, MINUTE, SPANS, rollup_dirty, rollup_state, rollup_sums
 from penstock.store.sqlite import SqliteStore
 from tests.core.courses import NOW, histories
 from tests.store.queries.histories import (
@@ -241,16 +241,35 @@ def test_all_rollups_can_be_made_again(store: AnyStore) -> None:
     assert {row[1] for row in before} == set(SPANS)
 
 
-def test_a_minute_that_still_changes_is_left_to_the_records(store: AnyStore) -> None:
-    roller = Roller(store, now=lambda: NOW)
+def minutes_left(store: AnyStore) -> int:
+    with store.transaction() as connection:
+        found: int = connection.execute(select(func.count()).where(rollup_dirty.c.span_s == MINUTE)).scalar_one()
+        return found
+
+
+def test_a_minute_of_which_a_call_goes_on_is_left_to_the_records(store: AnyStore) -> None:
+    assert NOW % MINUTE == 0
+    roller = Roller(store, now=lambda: NOW + 30)
     roller.prepare()
-    course = some_history()[0]._replace(received_at=NOW - 90)
-    fill(store, [course])
+    ended = some_history()[0]._replace(received_at=NOW - 20)
+    running = Course("runs", "g1", NOW - 20, "a", None, None, None, enqueued_s=0.0, admitted_s=0.0)
+    fill(store, [ended, running])
     while roller.step():
         pass
-    with store.transaction() as connection:
-        assert connection.execute(select(func.count()).select_from(rollup_dirty)).scalar_one() == 1
-    compare(store, [course], NOW - 10_000, NOW)
+    assert minutes_left(store) == 1
+    compare(store, [ended, running], NOW - 10_000, NOW)
+
+
+def test_a_minute_of_which_all_have_ended_is_rolled_up_within_seconds(store: AnyStore) -> None:
+    now = NOW + OVER_AFTER_S
+    roller = Roller(store, now=lambda: now)
+    roller.prepare()
+    history = [some_history()[0]._replace(id=f"c{at}", received_at=now - at) for at in (4.0, OVER_AFTER_S + 1.0)]
+    fill(store, history)
+    while roller.step():
+        pass
+    assert minutes_left(store) == 1
+    compare(store, history, NOW - 10_000, NOW)
 
 
 def test_rollups_of_another_version_are_left_alone_by_readers_and_made_anew_by_the_bookkeeper(store: AnyStore) -> None:

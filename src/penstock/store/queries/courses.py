@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, case, func, literal_column, select
@@ -82,6 +83,25 @@ IS_OPEN = _c.outcome.is_(None)
 def ends_behind(start: float) -> ColumnElement[bool]:
     """An ended call that was there at `start` or later, as far as is known."""
     return _c.received_at + func.coalesce(_c.done_s, LAST_S) >= start
+
+
+class Reach(NamedTuple):
+    """How far calls go. longest_s: the longest; end: when the last gave its slot back; 0 = there are none."""
+
+    longest_s: float
+    end: float
+
+
+def reach(connection: Connection, *conditions: ColumnElement[bool]) -> Reach:
+    """Of ended calls."""
+    took_s = func.coalesce(_c.done_s, LAST_S)
+    held = case((_c.admitted_s.is_not(None), _c.received_at + _later(_c.admitted_s, took_s)))
+    row = connection.execute(select(func.max(took_s), func.max(held)).where(*conditions)).one()
+    return Reach(row[0] or 0.0, row[1] or 0.0)
+
+
+def _later(one: ColumnElement[float], other: ColumnElement[float]) -> ColumnElement[float]:
+    return case((one > other, one), else_=other)
 
 
 _IS_LONG: ColumnElement[bool] = literal_column(

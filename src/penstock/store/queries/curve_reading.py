@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from sqlalchemy import BigInteger, func, literal_column, select
 
@@ -10,7 +10,7 @@ from penstock.core.course import Course, active, offered
 from penstock.core.curves import Curve, Grid
 from penstock.store.queries.courses import Filter
 from penstock.store.queries.coverage import Piece, cover
-from penstock.store.queries.folding import Group, Share, group_of
+from penstock.store.queries.folding import SHARE, Group, group_of
 from penstock.store.queries.snapshot import Snapshot, between, grouping_for, rolled
 from penstock.store.queries.tables import DAY, DIMENSIONS, HOUR, MINUTE, Grouping, rollup_curves, rollup_dirty
 
@@ -21,16 +21,25 @@ class CurvesOf:
     __slots__ = ("active", "in_tokens", "offered", "out_tokens")
 
     def __init__(self, grid: Grid, until: float | None = None) -> None:
-        self.offered, self.active, self.in_tokens, self.out_tokens = (Curve(grid, until) for _ in Share._fields)
+        self.offered, self.active, self.in_tokens, self.out_tokens = (Curve(grid, until) for _ in SHARE)
 
     def add(self, course: Course, now: float) -> None:
         if (wanted := offered(course, now)) is not None:
             self.offered.add(*wanted)
         if (held := active(course, now)) is not None:
-            self.active.add(*held)
-            if not course.is_open:  # how many tokens there will be, nobody knows
-                self.in_tokens.flow(*held, course.prompt_tokens or 0)
-                self.out_tokens.flow(*held, course.completion_tokens or 0)
+            self._add_held(course, *held)
+
+    def _add_held(self, course: Course, start: float, end: float) -> None:
+        place = self.active.place(start, end)
+        if place is not None:
+            self.active.lay(place)
+        if course.is_open:  # how many tokens there will be, nobody knows
+            return
+        for curve, tokens in ((self.in_tokens, course.prompt_tokens), (self.out_tokens, course.completion_tokens)):
+            if tokens and place is not None:
+                curve.lay(place, tokens / (end - start))
+            elif tokens:
+                curve.flow(start, end, tokens)
 
     def put(self, index: int, share: Sequence[float]) -> None:
         offered_s, active_s, in_tokens, out_tokens = share
@@ -54,8 +63,13 @@ def read_curves(
         courses = snapshot.of_dirty_minutes(grid.start, grid.end, asked)
     else:
         courses = snapshot.ended_between(grid.start, grid.end, asked)
+    add_by: dict[Group, Callable[[Course, float], None]] = {}
     for course in courses:
-        _curves_of(found, grid, by, group_of(course), until).add(course, snapshot.now)
+        group = group_of(course)
+        add = add_by.get(group)
+        if add is None:
+            add = add_by[group] = _curves_of(found, grid, by, group, until).add
+        add(course, snapshot.now)
     return found
 
 
@@ -71,7 +85,7 @@ def _add_rolled(
     columns = rollup_curves.c
     group = [columns[name] for name in by]
     bucket = literal_column(f"({columns.at.name} - {grid.start}) / {grid.width}", BigInteger)
-    told = [func.sum(columns[name]) for name in Share._fields]
+    told = [func.sum(columns[name]) for name in SHARE]
     dirty = select(rollup_dirty.c.start_at).where(rollup_dirty.c.span_s == MINUTE)
     for piece in cover(grid.start, grid.end, _stale(snapshot, grid, spans), spans):
         inside = rolled(rollup_curves, grouping_for(asked, by, piece.span_s), piece.span_s, asked)

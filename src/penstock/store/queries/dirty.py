@@ -18,7 +18,6 @@ from sqlalchemy import (
     update,
 )
 
-from penstock.core.course import Course, end_s
 from penstock.store.queries.tables import MINUTE, rollup_dirty, rollup_state
 from penstock.store.schema import calls
 
@@ -53,6 +52,12 @@ def mark_all(connection: Connection) -> None:
     connection.execute(insert(rollup_dirty).from_select(["span_s", "start_at", "is_changed"], every))
 
 
+def minutes_that_go_on(connection: Connection) -> set[int]:
+    """Those of which calls still wait or run."""
+    asked = select(_minute_of(connection, calls.c.received_at)).where(calls.c.outcome.is_(None)).distinct()
+    return set(connection.execute(asked).scalars())
+
+
 def _minute_of(connection: Connection, at: ColumnElement[float]) -> Label[int]:
     """SQLite may lack floor(), and rounds towards zero."""
     number = at / MINUTE if connection.dialect.name == "sqlite" else func.floor(at / MINUTE)
@@ -82,12 +87,11 @@ def mark(connection: Connection, span_s: int, starts: set[int], *, is_changed: b
         connection.execute(insert(rollup_dirty), rows)
 
 
-def note_longest(connection: Connection, courses: Sequence[Course]) -> float:
-    """How long the longest call ever took, these among them."""
+def note_longest(connection: Connection, longest_s: float) -> float:
+    """How long the longest call ever took, this one among them."""
     known = state(connection, "longest_s")
-    longest_s = max([known or 0.0, *(end_s(course, 0.0) for course in courses)])
     if known is None:
         connection.execute(insert(rollup_state).values(name="longest_s", value=longest_s))
     elif longest_s > known:
         connection.execute(update(rollup_state).where(rollup_state.c.name == "longest_s").values(value=longest_s))
-    return longest_s
+    return max(known or 0.0, longest_s)

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from penstock.core.concurrency import Activity
-from penstock.core.course import Course, Interval, active, offered
+from penstock.core.concurrency import Activity, Spans
+from penstock.core.course import Course, active, offered
 from penstock.core.curves import pieces
 from penstock.core.record import Outcome
 from penstock.core.sums import Sums
@@ -24,16 +24,10 @@ class Group(NamedTuple):
     outcome: str
 
 
-class Share(NamedTuple):
-    """Of a stretch of time, as integrals: wanting and having slots, and tokens that flowed."""
+SHARE = ("offered_s", "active_s", "in_tokens", "out_tokens")
+"""Of a stretch of time, as integrals: wanting and having slots, and tokens that flowed."""
 
-    offered_s: float = 0.0
-    active_s: float = 0.0
-    in_tokens: float = 0.0
-    out_tokens: float = 0.0
-
-    def plus(self, other: Share) -> Share:
-        return Share(*(one + two for one, two in zip(self, other, strict=True)))
+_NONE = Spans()
 
 
 def group_of(course: Course) -> Group:
@@ -60,80 +54,97 @@ def narrowed(group: Group, grouping: Grouping) -> Group:
 
 
 class Speeds:
-    """Beside how many others calls ran, among `courses`, which must hold all that ran while they did.
+    """Beside how many others calls ran, among those that were added: all that ran while they did, open ones, too.
 
-    Open ones among them, too: what still runs has run beside all that has ended since it began.
+    What still runs has run beside all that has ended since it began.
     """
 
-    def __init__(self, courses: Iterable[Course], devices: Devices) -> None:
+    def __init__(self, devices: Devices) -> None:
         self._devices = devices
-        self._slots: dict[tuple[str, str], list[Interval]] = {}
+        self._slots: dict[tuple[str, str], Spans] = {}
+        self._activities: dict[tuple[str, str], tuple[Activity, Activity]] = {}
+
+    def add(self, course: Course) -> None:
+        """Of its slot only the two moments are kept. Before the first that is measured."""
+        held = active(course, 0.0)
+        if held is None or course.model is None:
+            return
+        engine = (course.gateway_id, course.model)
+        spans = self._slots.get(engine)
+        if spans is None:
+            spans = self._slots[engine] = Spans()
+        spans.add(held[0], math.inf if course.is_open else held[1])
+
+    def add_all(self, courses: Iterable[Course]) -> None:
         for course in courses:
-            held = active(course, 0.0)
-            if held is not None and course.model is not None:
-                held = (held[0], math.inf) if course.is_open else held
-                self._slots.setdefault((course.gateway_id, course.model), []).append(held)
-        self._activities: dict[tuple[str, frozenset[str]], Activity] = {}
+            self.add(course)
 
     def measured(self, course: Course) -> tuple[float, float] | None:
         """How many ran on its engine and on its devices, on average, itself included; None = it did not run to its end,
         or took no time."""
-        held = active(course, 0.0)
-        if held is None or held[0] >= held[1] or course.model is None or course.outcome != Outcome.COMPLETED:
+        if course.outcome != Outcome.COMPLETED or course.model is None:
             return None
-        neighbours = self._devices.neighbours(course.gateway_id, course.model)
-        own = self._activity(course.gateway_id, frozenset({course.model})).mean(*held)
-        return own, self._activity(course.gateway_id, neighbours).mean(*held)
-
-    def _activity(self, gateway_id: str, models: frozenset[str]) -> Activity:
-        found = self._activities.get((gateway_id, models))
+        held = active(course, 0.0)
+        if held is None or held[0] >= held[1]:
+            return None
+        engine = (course.gateway_id, course.model)
+        found = self._activities.get(engine)
         if found is None:
-            slots = (each for model in models for each in self._slots.get((gateway_id, model), ()))
-            found = self._activities[gateway_id, models] = Activity(slots)
-        return found
+            found = self._activities[engine] = self._activities_of(*engine)
+        on_engine, on_devices = found
+        mean = on_engine.mean(*held)
+        return mean, mean if on_devices is on_engine else on_devices.mean(*held)
+
+    def _activities_of(self, gateway_id: str, model: str) -> tuple[Activity, Activity]:
+        """That of a model's engine, and that of its devices."""
+        own = Activity(self._slots.get((gateway_id, model), _NONE))
+        neighbours = self._devices.neighbours(gateway_id, model)
+        if neighbours == {model}:
+            return own, own
+        together = Spans()
+        for name in neighbours:
+            together.extend(self._slots.get((gateway_id, name), _NONE))
+        return own, Activity(together)
 
 
-def fold_sums(courses: Iterable[Course], speeds: Speeds | None) -> dict[Group, Sums]:
-    """Of ended calls. Without `speeds`, nothing is said about them."""
-    found: dict[Group, Sums] = {}
-    for course in courses:
-        group = group_of(course)
-        sums = found.get(group)
-        if sums is None:
-            sums = found[group] = Sums()
-        sums.add(course)
-        measured = None if speeds is None else speeds.measured(course)
-        if measured is not None:
-            sums.add_speed(course, *measured)
-    return found
+def fold_sums(found: dict[Group, Sums], course: Course, speeds: Speeds | None) -> None:
+    """Count an ended call. Without `speeds`, nothing is said about them."""
+    group = group_of(course)
+    sums = found.get(group)
+    if sums is None:
+        sums = found[group] = Sums()
+    sums.add(course)
+    measured = None if speeds is None else speeds.measured(course)
+    if measured is not None:
+        sums.add_speed(course, *measured)
 
 
 class Curves:
-    """What ended calls did, minute by minute."""
+    """What ended calls did, minute by minute. shares: by when, and whose; each in the order of SHARE."""
 
-    def __init__(self, courses: Iterable[Course], width: int) -> None:
-        self.shares: dict[tuple[int, Group], Share] = {}
+    def __init__(self, width: int) -> None:
+        self.shares: dict[tuple[int, Group], list[float]] = {}
         self._width = width
-        for course in courses:
-            self._add(course)
 
-    def _add(self, course: Course) -> None:
+    def add(self, course: Course) -> None:
         group = group_of(course)
         wanted, held = offered(course, 0.0), active(course, 0.0)
         if wanted is not None:
             for at, overlap_s in pieces(*wanted, self._width):
-                self._put(at, group, Share(offered_s=overlap_s))
+                self._share(at, group)[0] += overlap_s
         if held is None:
             return
         took_s = held[1] - held[0]
         prompt, completion = course.prompt_tokens or 0, course.completion_tokens or 0
         for at, overlap_s in pieces(*held, self._width):
             part = overlap_s / took_s if took_s > 0 else 1.0
-            self._put(at, group, Share(0.0, overlap_s, prompt * part, completion * part))
+            share = self._share(at, group)
+            share[1] += overlap_s
+            share[2] += prompt * part
+            share[3] += completion * part
 
-    def _put(self, at: int, group: Group, share: Share) -> None:
-        known = self.shares.get((at, group))
-        if known is not None:
-            self.shares[at, group] = known.plus(share)
-        elif any(share):
-            self.shares[at, group] = share
+    def _share(self, at: int, group: Group) -> list[float]:
+        share = self.shares.get((at, group))
+        if share is None:
+            share = self.shares[at, group] = [0.0] * len(SHARE)
+        return share

@@ -7,25 +7,27 @@ comes late, ends late, or is deleted is just another change; hours are made of m
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import chain, pairwise
 from typing import Protocol
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, and_, insert, select
 
-from penstock.core.course import Course, active
+from penstock.core.course import Course
+from penstock.core.sums import Sums
 from penstock.store.queries.courses import (
     HAS_ENDED,
     IS_OPEN,
     Devices,
+    reach,
     read_courses,
     read_devices,
     read_overlapping,
     received,
 )
-from penstock.store.queries.dirty import clean, is_ours, mark, mark_all, note_longest
-from penstock.store.queries.folding import Curves, Speeds, fold_sums
+from penstock.store.queries.dirty import clean, is_ours, mark, mark_all, minutes_that_go_on, note_longest
+from penstock.store.queries.folding import Curves, Group, Speeds, fold_sums
 from penstock.store.queries.tables import (
     DAY,
     HOUR,
@@ -46,6 +48,10 @@ STEP_S = 0.05
 SETTLED_AFTER_S = {MINUTE: 60.0, HOUR: 300.0, DAY: 600.0, WEEK: 1200.0}
 """So long after the end of a span, and after it was rolled up the last time, it is rolled up: until then, more of its
 calls are about to end, and all of it would have to be done again."""
+
+OVER_AFTER_S = 5.0
+"""A minute of which no call goes on is rolled up so soon: where calls are short and many, all of them have ended, and
+questions have to read them as long as it is not. Within this time what has ended is in the store."""
 
 DUE_AT_ONCE = 500
 MAX_BATCH = 64
@@ -134,6 +140,9 @@ class Roller:
         settled_after_s, now_s = self._settled_after_s[span_s], self._clock()
         columns = rollup_dirty.c
         is_settled = columns.start_at <= self._now() - span_s - settled_after_s
+        if span_s == MINUTE and settled_after_s > OVER_AFTER_S:
+            is_over = columns.start_at <= self._now() - span_s - OVER_AFTER_S
+            is_settled |= and_(is_over, columns.start_at.not_in(minutes_that_go_on(connection)))
         asked = select(columns.start_at).where(columns.span_s == span_s, is_settled).distinct()
         starts = connection.execute(asked.order_by(columns.start_at.desc()).limit(DUE_AT_ONCE)).scalars()
         return [start for start in starts if self._rolled_at_s.get((span_s, start), -1e9) + settled_after_s <= now_s]
@@ -143,29 +152,44 @@ class Roller:
         self._rolled_at_s = {due: at for due, at in self._rolled_at_s.items() if at > before_s}
 
     def _roll_minutes(self, connection: Connection, starts: Sequence[int], devices: Devices) -> None:
+        """Calls are read twice, one by one: those of a minute may be too many to be held."""
         changed = clean(connection, MINUTE, starts)
         first, last = min(starts), max(starts) + MINUTE
-        between = list(read_courses(connection, HAS_ENDED, received(first, last)))
-        by_minute: dict[int, list[Course]] = {start: [] for start in starts}
-        for course in between:
-            by_minute.get(_minute_of(course), []).append(course)
-        longest_s = note_longest(connection, between)
+        inside = (HAS_ENDED, received(first, last))
+        longest_s, end = reach(connection, *inside)
+        longest_s = note_longest(connection, longest_s)
         reached = minutes_reached(connection, starts)  # by calls that may be gone by now
-        end = max(_last_end(by_minute.values()), max(reached, default=0) + MINUTE)
-        beside = chain(
-            read_overlapping(connection, first, first, longest_s),
-            between,
-            read_courses(connection, HAS_ENDED, received(last, end)),
-        )
-        minutes: set[int] = set()
-        speeds = Speeds(chain(_noted(minutes, beside), read_courses(connection, IS_OPEN)), devices)
-        put_minute_sums(connection, {start: fold_sums(some, speeds) for start, some in by_minute.items()})
-        reached |= put_minute_curves(connection, {start: Curves(some, MINUTE) for start, some in by_minute.items()})
+        end = max(end, last, max(reached, default=0) + MINUTE)
+
+        speeds, minutes = Speeds(devices), set[int]()
+        before = read_overlapping(connection, first, first, longest_s)
+        for course in chain(before, read_courses(connection, HAS_ENDED, received(first, end))):
+            speeds.add(course)
+            minutes.add(_minute_of(course))
+        speeds.add_all(read_courses(connection, IS_OPEN))
+
+        folded = {start: _Minute() for start in starts}
+        for course in read_courses(connection, *inside):
+            if (minute := folded.get(_minute_of(course))) is not None:
+                fold_sums(minute.sums, course, speeds)
+                minute.curves.add(course)
+        put_minute_sums(connection, {start: minute.sums for start, minute in folded.items()})
+        reached |= put_minute_curves(connection, {start: minute.curves for start, minute in folded.items()})
         mark(connection, HOUR, {at // HOUR * HOUR for at in reached.union(starts)})
         if changed:  # those beside them were measured without them
             mark(connection, MINUTE, minutes - set(starts), is_changed=False)
         for start in starts:
             self._rolled_at_s[MINUTE, start] = self._clock()
+
+
+class _Minute:
+    """What its calls come to."""
+
+    __slots__ = ("curves", "sums")
+
+    def __init__(self) -> None:
+        self.sums: dict[Group, Sums] = {}
+        self.curves = Curves(MINUTE)
 
 
 def neighbours(starts: Sequence[int]) -> Sequence[int]:
@@ -188,18 +212,5 @@ def _make_anew(connection: Connection) -> None:
     mark_all(connection)
 
 
-def _noted(minutes: set[int], courses: Iterable[Course]) -> Iterator[Course]:
-    """The same calls, one by one: all that ran beside an hour's call are too many to be held."""
-    for course in courses:
-        minutes.add(_minute_of(course))
-        yield course
-
-
 def _minute_of(course: Course) -> int:
     return int(course.received_at // MINUTE) * MINUTE
-
-
-def _last_end(groups: Iterable[Sequence[Course]]) -> float:
-    """When the last of these calls gave its slot back; 0 = none had one."""
-    slots = (active(course, 0.0) for courses in groups for course in courses)
-    return max((slot[1] for slot in slots if slot is not None), default=0.0)

@@ -18,16 +18,16 @@ from sqlalchemy import (
     select,
 )
 
-from penstock.core.course import Course, active
+from penstock.core.course import Course
 from penstock.core.curves import Grid
 from penstock.core.sums import NUMBERS, Spread, Sums
 from penstock.store.queries.courses import (
     HAS_ENDED,
     IS_OPEN,
-    Devices,
     Filter,
     chosen,
     ends_behind,
+    reach,
     read_courses,
     read_devices,
     read_overlapping,
@@ -183,23 +183,23 @@ class Snapshot:
         *,
         speeds: bool,
     ) -> None:
-        inside = received(piece.start, piece.end)
-        courses = list(read_courses(self.connection, HAS_ENDED, inside, *chosen(asked)))
-        measured = self._speeds(courses) if speeds else None
-        by_bucket: dict[int, list[Course]] = {}
-        for course in courses:
-            by_bucket.setdefault(int((course.received_at - grid.start) // grid.width), []).append(course)
-        for index, some in by_bucket.items():
-            for group, sums in fold_sums(some, measured).items():
+        inside = (HAS_ENDED, received(piece.start, piece.end), *chosen(asked))
+        measured = self._speeds(piece.start, inside) if speeds else None
+        by_bucket: dict[int, dict[Group, Sums]] = {}
+        for course in read_courses(self.connection, *inside):
+            index = int((course.received_at - grid.start) // grid.width)
+            fold_sums(by_bucket.setdefault(index, {}), course, measured)
+        for index, folded in by_bucket.items():
+            for group, sums in folded.items():
                 _sums_of(found, index, by, [getattr(group, name) for name in by]).merge(sums)
 
-    def _speeds(self, courses: Sequence[Course]) -> Speeds:
-        slots = [slot for course in courses if (slot := active(course, 0.0)) is not None]
-        if not slots:
-            return Speeds((), Devices(()))
-        first, last = min(start for start, _ in slots), max(end for _, end in slots)
-        beside = (*self.ended_between(first, last, Filter()), *self.open_calls(Filter()))
-        return Speeds(beside, read_devices(self.connection))
+    def _speeds(self, since: float, inside: Sequence[ColumnElement[bool]]) -> Speeds:
+        """For those calls, received since then."""
+        until = reach(self.connection, *inside).end
+        found = Speeds(read_devices(self.connection))
+        found.add_all(self.ended_between(since, until, Filter()))
+        found.add_all(self.open_calls(Filter()))
+        return found
 
     def ended_between(self, start: float, end: float, asked: Filter) -> Iterator[Course]:
         """Ended calls that were there at some time then; each once."""

@@ -19,7 +19,7 @@ from sqlalchemy import (
 
 from penstock.core.sums import NUMBERS, Sums
 from penstock.store.queries.dirty import clean, mark, state
-from penstock.store.queries.folding import Curves, Group, Share, narrowed
+from penstock.store.queries.folding import SHARE, Curves, Group, narrowed
 from penstock.store.queries.packing import packed, unpacked
 from penstock.store.queries.tables import (
     DIMENSIONS,
@@ -42,7 +42,7 @@ _KEPT = {
     Grouping.KEY: ("key", "outcome"),
     Grouping.WORKLOAD: ("workload", "outcome"),
 }
-_SHARES = tuple(rollup_curves.c[name] for name in Share._fields)
+_SHARES = tuple(rollup_curves.c[name] for name in SHARE)
 
 
 def put_minute_sums(connection: Connection, folded: Mapping[int, Mapping[Group, Sums]]) -> None:
@@ -66,13 +66,15 @@ def minutes_reached(connection: Connection, starts: Collection[int]) -> set[int]
 def put_minute_curves(connection: Connection, curves: Mapping[int, Curves]) -> set[int]:
     """Instead of what was there; gives the minutes into which calls are counted now."""
     connection.execute(delete(rollup_curves).where(_curves_of(connection, curves.keys())))
-    rows = [
-        (Grouping.ALL.value, MINUTE, at, start, *group, *share)
+    told = [
+        (at, start, group, share)
         for start, of_minute in curves.items()
         for (at, group), share in of_minute.shares.items()
+        if any(share)
     ]
+    rows = [(Grouping.ALL.value, MINUTE, at, start, *group, *share) for at, start, group, share in told]
     _insert(connection, rollup_curves, rows)
-    return {row[2] for row in rows}
+    return {at for at, *_ in told}
 
 
 def _curves_of(connection: Connection, starts: Collection[int]) -> ColumnElement[bool]:
