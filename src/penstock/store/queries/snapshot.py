@@ -15,6 +15,7 @@ from sqlalchemy import (
     and_,
     cast,
     func,
+    literal,
     select,
 )
 
@@ -232,6 +233,12 @@ class Snapshot:
         return at_most(RANGES_AT_ONCE, runs(sorted(self.dirty[MINUTE]), MINUTE))
 
     # What goes on, and what else there is.
+
+    def has_received(self, count: int, since: float, until: float) -> bool:
+        """Whether more calls than so many were received in a window; no more than those are looked at."""
+        some = select(literal(1)).select_from(calls).where(received(since, until)).limit(count + 1).subquery()
+        found: int = self.connection.execute(select(func.count()).select_from(some)).scalar_one()
+        return found > count
 
     def rows(self, asked: Select[Any]) -> Iterable[Sequence[Any]]:
         return self.connection.execute(asked)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Select, and_, func, literal, select
 
-from penstock.core.curves import Grid
+from penstock.core.curves import Grid, grid_over
 from penstock.store.queries.answers import HostCurves, KeyCurves, ModelCurves, Timeline, TotalCurves
 from penstock.store.queries.asking import Asked
 from penstock.store.queries.courses import decode_engines
@@ -15,7 +15,7 @@ from penstock.store.queries.curve_reading import CurvesOf, read_curves
 from penstock.store.queries.folding import Group, group_of
 from penstock.store.queries.questions import window_of
 from penstock.store.queries.snapshot import Snapshot
-from penstock.store.queries.tables import DIMENSIONS, HOUR
+from penstock.store.queries.tables import DIMENSIONS, HOUR, MINUTE
 from penstock.store.queries.told import NO_KEY, NO_MODEL, ratios
 from penstock.store.schema import samples
 
@@ -29,8 +29,14 @@ READINGS = 3000
 """Of a window with more, about so many are read, as many of each bucket: enough for its mean."""
 
 
+MANY_CALLS = 15_000
+"""In a window with more, buckets are a minute wide at least: those need rollups, narrower ones every call, at 8 us."""
+
+
 def timeline(snapshot: Snapshot, asked: Asked) -> Timeline:
     grid = asked.grid
+    if grid.width < MINUTE and snapshot.has_rollups and snapshot.has_received(MANY_CALLS, asked.since, asked.until):
+        grid = grid_over(asked.since, asked.until, MINUTE)
     widths = grid.widths(snapshot.now)
     by_model, by_key = _curves(snapshot, asked, grid)
     models = _busiest(by_model, TOP_MODELS, NO_MODEL)
