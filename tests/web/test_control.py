@@ -300,3 +300,16 @@ async def test_a_member_of_a_query_that_nobody_reads_is_refused_with_those_that_
 @in_loop
 async def test_what_other_systems_clients_ask_may_have_more_in_its_query(path: str, program: Program) -> None:
     assert (await program.get(f"{path}?limit=20&_=1")).status == 200
+
+
+@in_loop
+async def test_refusals_are_in_the_openapi_document_as_they_are_answered(program: Program) -> None:
+    described: Any = (await program.get("/api/openapi.json")).json()
+    operations = [operation for path in described["paths"].values() for operation in path.values()]
+    assert len(operations) > 20
+    assert all(
+        {"4XX", "5XX"} <= operation["responses"].keys() and "422" not in operation["responses"]
+        for operation in operations
+    )
+    told = described["components"]["schemas"]["Fault"]["properties"].keys()
+    assert error_of(await program.get("/api/v1/queue?limit=0")).keys() == told

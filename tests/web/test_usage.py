@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from jsonschema import Draft202012Validator
 from starlette.testclient import TestClient
 
 from penstock.config.store_address import sqlite_address
@@ -60,15 +61,50 @@ def test_every_question_is_answered_also_of_an_empty_store(api: TestClient, kind
     assert api.get(f"/{kind}").json().keys() == answer.json().keys()
 
 
-def test_every_question_is_in_the_openapi_document_with_its_shape(api: TestClient) -> None:
+def strictly(schema: Any) -> Any:
+    """The same, with what it does not name refused as well."""
+    if isinstance(schema, list):
+        return [strictly(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {name: strictly(value) for name, value in schema.items()}
+    return {**closed, "additionalProperties": False} if "properties" in schema else closed
+
+
+def check_against(described: Any, kind: str, answer: Any) -> None:
+    """Raises ValidationError: the document tells another answer than came."""
+    responses = described["paths"][f"/usage/{kind}"]["get"]["responses"]
+    told = responses.get(str(answer.status_code)) or responses[f"{answer.status_code // 100}XX"]
+    schema = told["content"]["application/json"]["schema"]
+    Draft202012Validator({**strictly(schema), "components": strictly(described["components"])}).validate(answer.json())
+
+
+QUERIES = (
+    "", "last=30m", "last=90d", f"from={NOW - 600}&to={NOW}", "model=m", "key=none", "workload=w&outcome=completed",
+    "outcome=rejected_quota&last=7d", "limit=2", "limit=0", "open=true", "open=maybe", "cursor=x", "last=x", "modle=m",
+    "model=a&model=b", "from=nan", "key=%F0%9F%90%99", "model=a%00",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "healthz"])
+def test_what_is_answered_is_what_the_openapi_document_tells(api: TestClient, store: SqliteStore, kind: str) -> None:
     described = api.get("/usage/openapi.json").json()
-    for kind in KINDS:
-        operation = described["paths"][f"/usage/{kind}"]["get"]
-        assert operation["description"]
-        shape = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
-        assert api.get(f"/usage/{kind}").json().keys() - {"_meta"} == set(
-            described["components"]["schemas"][shape]["properties"]
-        )
+    operation = described["paths"][f"/usage/{kind}"]["get"]
+    assert operation["description"]
+    assert set(operation["responses"]) - {"503"} == {"200", "4XX", "5XX"}
+    for history in ((), (call("c1", 900), call("c2", 60, None), call("c3", 30, "rejected_quota", model=None))):
+        fill(store, history, sharing())
+        add_sample(store, a_sample())
+        for query in QUERIES:
+            check_against(described, kind, api.get(f"/usage/{kind}?{query}"))
+
+
+@pytest.mark.parametrize("kind", ["models", "healthz"])
+def test_a_store_that_is_away_is_answered_as_the_openapi_document_tells(tmp_path: Path, kind: str) -> None:
+    with TestClient(create_app(Queries(sqlite_address(tmp_path / "nothing.db")))) as api:
+        answer = api.get(f"/usage/{kind}")
+        assert answer.status_code == 503
+        check_against(api.get("/usage/openapi.json").json(), kind, answer)
 
 
 def test_what_runs_and_waits_now_is_part_of_every_answer(api: TestClient, store: SqliteStore) -> None:

@@ -24,6 +24,7 @@ from penstock.protocols.endpoints import BY_PATH
 from penstock.protocols.refusals import anthropic_refusal, openai_refusal
 from penstock.runtime.gateway import Gateway
 from penstock.runtime.usage_relay import UsageRelay
+from penstock.web.answers import REFUSALS
 from penstock.web.captures import add_capture_routes
 from penstock.web.compat.overlaat import Overlaat
 from penstock.web.control import Control
@@ -57,6 +58,7 @@ def create_app(gateway: Gateway) -> App:
         redoc_url=None,
         openapi_url="/api/openapi.json",
         dependencies=strict,
+        responses=REFUSALS,
     )
     _add_what_clients_ask(app, gateway)
     _add_what_operators_see(app, gateway)

@@ -22,7 +22,7 @@ def unread(request: Request) -> str | None:
     for name, value in asked:
         if name not in known:
             may = f"it knows {', '.join(f'`{each}`' for each in known)}" if known else "it is asked without any"
-            return f"{route.path} knows no `{name[:MAX_SHOWN]}` in its query: {may}"
+            return f"{request.url.path} knows no `{name[:MAX_SHOWN]}` in its query: {may}"
         if names.count(name) > 1:
             return f"`{name}` is there twice"
         if "\0" in value:  # which no record can hold, and PostgreSQL would take for a fault of ours

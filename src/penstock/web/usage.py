@@ -21,15 +21,15 @@ from penstock import __version__
 from penstock.config.store_address import StoreAddress
 from penstock.core.outcomes import Outcome as OutcomeOf
 from penstock.store.base import StoreAway
-from penstock.store.queries import answers, shown
 from penstock.store.queries.asking import Asked, BadQuestion, window
 from penstock.store.queries.courses import EVERYTHING, Filter
 from penstock.store.queries.present import Live
 from penstock.store.queries.queries import Queries
 from penstock.store.queries.reader import Busy, TookTooLong
 from penstock.store.queries.told import NO_KEY, NO_MODEL, NO_WORKLOAD
-from penstock.web.answers import json_answer
+from penstock.web.answers import REFUSALS, Fault, Refusal, json_answer
 from penstock.web.members import unread
+from penstock.web.usage_shapes import DOCUMENTED, Healthz, Meta
 
 SERVICE = "penstock-usage-api"
 MAX_LIMIT = 1000
@@ -188,7 +188,7 @@ class Usage:
             return True
 
         is_there = await run_in_threadpool(look)
-        told = {"ok": is_there, "service": SERVICE, "version": __version__, "db": "ok" if is_there else "unreachable"}
+        told = Healthz(is_there, SERVICE, __version__, "ok" if is_there else "unreachable")
         return json_answer(told, 200 if is_there else 503)
 
 
@@ -196,21 +196,8 @@ async def _told(kind: str, ttl_s: int, ask: Callable[[], object]) -> Response:
     """The answer, with Overlaat's `_meta` before it."""
     body = await run_in_threadpool(lambda: msgspec.json.encode(ask()))
     generated_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    meta = {
-        "service": SERVICE,
-        "version": __version__,
-        "generated_at": generated_at,
-        "kind": kind,
-        "cache_ttl_hint_s": ttl_s,
-    }
+    meta = Meta(SERVICE, __version__, generated_at, kind, ttl_s)
     return Response(b'{"_meta":' + msgspec.json.encode(meta) + b"," + body[1:], media_type="application/json")
-
-
-_SHAPES: dict[str, type] = {
-    "now": shown.Now, "health": shown.Health, "timeline": answers.Timeline, "models": answers.Models,
-    "perf": answers.Perf, "consumers": answers.Consumers, "workloads": answers.Workloads,
-    "requests": shown.Requests, "loads": shown.Loads, "hosts": shown.Hosts,
-}  # fmt: skip
 
 
 def create_app(queries: Queries, live: LiveReader = no_live, *, also_at_root: bool = False) -> FastAPI:
@@ -223,10 +210,11 @@ def create_app(queries: Queries, live: LiveReader = no_live, *, also_at_root: bo
         openapi_url="/usage/openapi.json",
     )
     usage, router = Usage(queries, live), APIRouter(dependencies=[Depends(refuse_what_nobody_reads)])
-    for name, shape in _SHAPES.items():
-        responses: dict[int | str, dict[str, Any]] = {200: {"model": shape}}
+    for name, shape in DOCUMENTED.items():
+        responses: dict[int | str, dict[str, Any]] = {200: {"model": shape}, **REFUSALS}
+        if name == "healthz":
+            responses[503] = {"model": shape, "description": "The store does not answer."}
         router.add_api_route(f"/{name}", getattr(usage, name), methods=["GET"], responses=responses, name=name)
-    router.add_api_route("/healthz", usage.healthz, methods=["GET"], name="healthz")
     app.include_router(router, prefix="/usage")
     if also_at_root:
         app.include_router(router, include_in_schema=False)
@@ -268,6 +256,5 @@ async def _say_away(_request: Request, exc: Exception) -> Response:
 
 
 def _error(message: str, code: str, status: int) -> Response:
-    """The error object of OpenAI's dialect, which all of the gateway's own routes speak."""
-    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
-    return json_answer({"error": error}, status)
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    return json_answer(Refusal(Fault(message, kind, None, code)), status)
