@@ -188,6 +188,19 @@ def test_a_page_ends_where_the_next_begins_whatever_comes_meanwhile(api: TestCli
     assert page["next"] is None
 
 
+def test_why_a_call_waits_is_unknown_while_it_does_and_none_where_it_did_not(
+    api: TestClient, store: SqliteStore
+) -> None:
+    waits = call("waits", 9, None, admitted_s=None, first_token_s=None)
+    early = call("early", 8, "rejected_auth", enqueued_s=None, admitted_s=None)
+    fill(store, [waits, early, call("served", 7), call("runs", 6, None), call("loaded", 5, load_wait_s=1.0)])
+    told = {row["id"]: (row["phase"], row["wait_reason"]) for row in api.get("/usage/requests").json()["requests"]}
+    assert told == {
+        "waits": ("waiting", None), "early": (None, None), "served": (None, "none"), "runs": ("running", "none"),
+        "loaded": (None, "loading"),
+    }  # fmt: skip
+
+
 def test_filters_choose_calls_also_those_without(api: TestClient, store: SqliteStore) -> None:
     fill(store, [call("c1", 9, workload="w"), call("c2", 9, key=None), call("c3", 9, None), call("c4", 9, model=None)])
 

@@ -109,7 +109,6 @@ def _behind(table: Table, at_name: str, after: Place | None) -> list[ColumnEleme
 
 
 def _request(record: CallRecord, retry_of: str | None) -> Request:
-    reasons = sorted(record.wait_reasons.items(), key=lambda each: (-each[1], each[0]))
     speed = tok_s(spans.decode_s(record), record.completion_tokens)
     enqueued_at = record.received_at + (record.enqueued_s or 0.0)
     return Request(
@@ -137,7 +136,7 @@ def _request(record: CallRecord, retry_of: str | None) -> Request:
         completion_tokens=record.completion_tokens,
         reasoning_tokens=record.reasoning_tokens,
         decode_tok_s=rounded(speed),
-        wait_reason=reasons[0][0] if reasons else None if record.enqueued_s is None else "none",
+        wait_reason=_wait_reason(record),
         wait_reasons=record.wait_reasons,
         priority=record.priority,
         path=record.path,
@@ -156,6 +155,13 @@ def _phase(record: CallRecord) -> str | None:
     if record.admitted_s is not None:
         return "running"
     return "reading" if record.enqueued_s is None else "waiting"
+
+
+def _wait_reason(record: CallRecord) -> str | None:
+    """What it waited for longest; None = it never entered the queue, or is in it yet: a gateway says why (`now`)."""
+    if record.wait_reasons:
+        return min(record.wait_reasons, key=lambda reason: (-record.wait_reasons[reason], reason))
+    return "none" if record.enqueued_s is not None and _phase(record) != "waiting" else None
 
 
 def _ms(span_s: float | None) -> float | None:
