@@ -77,3 +77,23 @@ def test_a_store_that_is_older_than_rollups_has_every_minute_of_its_calls_due_on
     starts = [int(at // MINUTE) * MINUTE for at in (NOW, NOW + 90, NOW + 7 * DAY)]
     assert sorted(tuple(row) for row in due) == [(MINUTE, start, 0) for start in starts]
     store.close()
+
+
+def test_rollups_are_found_by_whole_numbers_as_their_index_has_them(tmp_path: Path) -> None:
+    """Beside a number with a fraction PostgreSQL turns every row's into one, and reads on to the end of time."""
+    store = a_store(tmp_path, [NOW, NOW + 90])
+    roller = Roller(store, now=lambda: NOW + DAY, settled_after_s=dict.fromkeys(SPANS, 0.0), rest_s=0.0)
+    roller.prepare()
+    asked: list[tuple[object, ...]] = []
+
+    def note(_connection: object, _cursor: object, sql: str, values: tuple[object, ...], *_: object) -> None:
+        if "FROM rollup_curves" in sql:
+            asked.append(values)
+
+    with store.transaction() as connection:
+        event.listen(connection.engine, "before_cursor_execute", note)
+    while roller.step():
+        pass
+    assert asked
+    assert not [value for values in asked for value in values if isinstance(value, float)]
+    store.close()

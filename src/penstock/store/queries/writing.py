@@ -79,7 +79,7 @@ def put_minute_curves(connection: Connection, curves: Mapping[int, Curves]) -> s
 
 def _curves_of(connection: Connection, starts: Collection[int]) -> ColumnElement[bool]:
     columns = rollup_curves.c
-    last = max(starts) + MINUTE + (state(connection, "longest_s") or 0.0)
+    last = max(starts) + MINUTE + int(state(connection, "longest_s") or 0)  # with a fraction PostgreSQL has no index
     lately = and_(_of(rollup_curves, Grouping.ALL, MINUTE), columns.at >= min(starts), columns.at <= last)
     return and_(lately, columns.received.in_(starts))
 
