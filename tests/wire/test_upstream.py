@@ -13,7 +13,7 @@ import pytest
 
 from penstock.core.message import Headers
 from penstock.wire.fetch import FetchFailed, fetch
-from penstock.wire.headers import CREDENTIALS, request_head
+from penstock.wire.headers import CREDENTIALS, request_head, request_lines
 from penstock.wire.outbox import Outbox
 from penstock.wire.upstream import Connection, Pool
 from tests.wire.edge import on_uvloop
@@ -269,9 +269,9 @@ async def test_headers_for_this_hop_end_here() -> None:
         (b"Host", b"e"),
         (b"x", b"f"),
     ]
-    head = request_head(b"POST", b"/p", b"engine", sent, CREDENTIALS, 5)
-    assert head == b"POST /p HTTP/1.1\r\nhost: engine\r\nX: c\r\nx: f\r\ncontent-length: 5\r\n\r\n"
-    assert request_head(b"GET", b"/p", b"engine", [], CREDENTIALS, None) == b"GET /p HTTP/1.1\r\nhost: engine\r\n\r\n"
+    head = request_head(b"POST", b"/at", b"/p", b"engine", request_lines(sent, CREDENTIALS, 5))
+    assert head == b"POST /at/p HTTP/1.1\r\nhost: engine\r\nX: c\r\nx: f\r\ncontent-length: 5\r\n\r\n"
+    assert request_lines([], CREDENTIALS, None) == b"\r\n"
 
 
 @on_uvloop

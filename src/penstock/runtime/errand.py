@@ -10,8 +10,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
-from penstock.core.message import Body, Headers
-from penstock.wire.headers import TE_LINES, UPGRADE_LINES, request_head
+from penstock.core.message import Body
+from penstock.wire.headers import request_head
 from penstock.wire.upstream import Connection, Pool, Sink
 
 MAX_SENT_BACK = 3
@@ -30,28 +30,16 @@ class EngineView(Protocol):
 
 @dataclass(slots=True)  # not frozen: that makes each of them four times as dear
 class Request:
-    """What is sent. `path` follows the address's own prefix; headers named in `dropped` stay here."""
+    """What is sent, but for what the engine's address adds to it. lines: the head's after Host, to its end."""
 
     method: bytes
     path: bytes
-    headers: Headers
-    dropped: frozenset[bytes]
+    lines: bytes
     body: tuple[Body, ...]
-    has_body: bool
-    asks_upgrade: bool = False  # to the websocket protocol
-    wants_trailers: bool = False
     connect_s: float | None = None  # how long making a connection may take; None = as long as it takes
 
-    def head(self, pool: Pool) -> bytes:
-        size = sum(map(len, self.body)) if self.has_body else None
-        path = pool.prefix + self.path
-        head = request_head(self.method, path, pool.host_header, self.headers, self.dropped, size)
-        if self.asks_upgrade:
-            return head[:-2] + UPGRADE_LINES
-        return head[:-2] + TE_LINES if self.wants_trailers else head
 
-
-NO_REQUEST = Request(b"", b"", [], frozenset(), (), has_body=False)
+NO_REQUEST = Request(b"", b"", b"", ())
 
 
 class Sender(Protocol):
@@ -89,9 +77,12 @@ class Errand:
 
     def go(self, engine: EngineView, request: Request) -> None:
         """Send the request on an idle connection, or on a new one."""
-        self._engine, self._request = engine, request
-        self._is_retried = False
-        self._reach()
+        self._engine, self._request, self._is_retried = engine, request, False
+        pool = engine.pool
+        if pool is not None and (connection := pool.take()) is not None:
+            self._send(connection, pool)
+        else:
+            self._begin_connecting(pool)
 
     def again(self) -> bool:
         """The connection was dead before the engine saw anything. False = that was tried before."""
@@ -99,7 +90,7 @@ class Errand:
         if self._is_retried:
             return False
         self._is_retried = True
-        self._reach()
+        self._begin_connecting(self._engine.pool)
         return True
 
     def over(self) -> None:
@@ -133,12 +124,8 @@ class Errand:
         if self._connection is not None:
             self._connection.resume()
 
-    def _reach(self) -> None:
-        pool = self._engine.pool
-        if pool is not None and not self._is_retried and (connection := pool.take()):
-            self._send(connection, pool)
-        else:
-            self._connecting = asyncio.create_task(self._connect(pool))
+    def _begin_connecting(self, pool: Pool | None) -> None:
+        self._connecting = asyncio.create_task(self._connect(pool))
 
     async def _connect(self, pool: Pool | None) -> None:
         """`pool` None = the engine died in the moment of the decision."""
@@ -160,6 +147,7 @@ class Errand:
         self._send(connection, pool)
 
     def _send(self, connection: Connection, pool: Pool) -> None:
-        self._connection = connection
-        connection.send(self._request.head(pool), self._request.body, self._sink)
+        self._connection, request = connection, self._request
+        head = request_head(request.method, pool.prefix, request.path, pool.host_header, request.lines)
+        connection.send(head, request.body, self._sink)
         self._sender.sent()

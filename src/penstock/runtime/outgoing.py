@@ -9,7 +9,7 @@ from penstock.protocols.endpoints import Endpoint, ModelIn
 from penstock.runtime.catalog import Target
 from penstock.runtime.errand import Request
 from penstock.runtime.sessions import COOKIE_PREFIX
-from penstock.wire.headers import CODINGS, CREDENTIALS, wants_trailers
+from penstock.wire.headers import CODINGS, CREDENTIALS, TE_LINES, UPGRADE_LINES, request_lines, wants_trailers
 
 Header = tuple[bytes, bytes]
 
@@ -46,19 +46,15 @@ def request_to(
         dropped = NO_HEADERS
     if facts.hides_usage_chunk or is_promised:  # from a compressed stream nothing can be taken out
         dropped |= CODINGS
+    fields, body_bytes = head.fields, facts.body_bytes
+    is_framed = body_bytes > 0 or b"content-length" in fields or b"transfer-encoding" in fields
+    lines = request_lines(headers, dropped, body_bytes if is_framed else None)
+    if b"upgrade" in fields and asks_websocket(endpoint, head):
+        lines = lines[:-2] + UPGRADE_LINES
+    elif b"te" in fields and wants_trailers(fields[b"te"]):
+        lines = lines[:-2] + TE_LINES
     path = (endpoint.engine_path or endpoint.path) + facts.query
-    is_framed = b"content-length" in head.fields or b"transfer-encoding" in head.fields
-    return Request(
-        head.method,
-        path,
-        headers,
-        dropped,
-        facts.body,
-        has_body=is_framed or facts.body_bytes > 0,
-        asks_upgrade=asks_websocket(endpoint, head),
-        connect_s=target.settings.limits.connect,
-        wants_trailers=b"te" in head.fields and wants_trailers(head.fields[b"te"]),
-    )
+    return Request(head.method, path, lines, facts.body, target.settings.limits.connect)
 
 
 def asks_websocket(endpoint: Endpoint, head: Head) -> bool:

@@ -57,8 +57,7 @@ async def fetch(pool: Pool, target: str, *, timeout_s: float, method: bytes = b"
         async with asyncio.timeout(timeout_s):
             connection = await pool.connect()
             answer = _Answer(asyncio.get_running_loop())
-            path = pool.prefix + target.encode("utf-8")
-            head = request_head(method, path, pool.host_header, [(b"connection", b"close")], frozenset(), None)
+            head = request_head(method, pool.prefix, target.encode("utf-8"), pool.host_header, b"\r\n")
             connection.send(head, (b"",), answer)
             return await answer.done
     except OSError as exc:

@@ -61,14 +61,17 @@ _STATUS_LINE = {
 }
 
 
-def request_head(
-    method: bytes, target: bytes, host: bytes, headers: Headers, dropped: frozenset[bytes], body_bytes: int | None
-) -> bytes:
-    """The head of a request to an engine; `body_bytes` None = it has no body, and says so by saying nothing."""
+def request_head(method: bytes, prefix: bytes, path: bytes, host: bytes, lines: bytes) -> bytes:
+    """The head of a request to an engine. prefix: of all paths at its address. lines: as of `request_lines`."""
+    return b"%b %b%b HTTP/1.1\r\nhost: %b\r\n%b" % (method, prefix, path, host, lines)
+
+
+def request_lines(headers: Headers, dropped: frozenset[bytes], body_bytes: int | None) -> bytes:
+    """What follows Host, to the end of the head; `body_bytes` None = there is no body, and nothing is said of one."""
     withheld = _WITHHELD.get(dropped) or _NOT_TO_ENGINE | dropped
     lines = [b": ".join(header) for header in headers if header[0].lower() not in withheld]
     lines.append(b"\r\n" if body_bytes is None else b"content-length: %d\r\n\r\n" % body_bytes)
-    return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b" % (method, target, host, b"\r\n".join(lines))
+    return b"\r\n".join(lines)
 
 
 def upgraded_head(headers: Headers, added: bytes) -> bytes:
