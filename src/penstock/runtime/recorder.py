@@ -18,6 +18,7 @@ from penstock.core.record import CallRecord
 from penstock.errors import GatewayError, JournalFull, UnknownKey
 
 RECENT = 100
+_VERSION_7 = 0x7 << 76 | 0b10 << 62  # and its variant
 
 
 class Journal(Protocol):
@@ -131,11 +132,8 @@ def uuid7(epoch_s: float) -> str:
 
     Random enough to be unique, not to be a secret: nothing is granted for knowing it.
     """
-    time_ms, high, low = int(epoch_s * 1000), getrandbits(12), getrandbits(62)
-    return (
-        f"{time_ms >> 16:08x}-{time_ms & 0xFFFF:04x}-{0x7000 | high:04x}"
-        f"-{0x8000 | low >> 48:04x}-{low & 0xFFFF_FFFF_FFFF:012x}"
-    )
+    digits = f"{int(epoch_s * 1000) << 80 | _VERSION_7 | getrandbits(12) << 64 | getrandbits(62):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def _nothing() -> None:
