@@ -171,7 +171,7 @@ def _next_call(captures: Captures, records: Iterator[CallRecord], head: Head) ->
         capture.request(BODY)
         capture.response_head(200, ANSWER_HEADERS)
         capture.response(EVENT)
-        capture.end()
+        captures.ended(capture)
 
 
 def _chunk_ns(captures: Captures, record: CallRecord, head: Head) -> float:

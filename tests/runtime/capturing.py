@@ -71,5 +71,5 @@ def call(
     if is_ended:
         made.outcome = "completed" if status < 400 else "upstream_refused"
         made.http_status, made.done_s = status, 0.5
-        capture.end()
+        captures.ended(capture)
     return capture

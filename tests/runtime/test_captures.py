@@ -42,8 +42,8 @@ async def test_a_call_is_kept_with_both_heads_and_both_bodies_while_it_runs_and_
         running = await one(captures, "c")
         assert (running.request.head, running.response.head, running.summary.outcome) == (b'{"a":1}', b"one two", None)
         capture.record.outcome = "completed"
-        capture.end()
-        capture.end()
+        captures.ended(capture)
+        captures.ended(capture)
         assert captures.has("c")
         assert await ids(captures) == ["c"]
         assert captures.has("c")
@@ -64,7 +64,7 @@ async def test_a_call_that_was_refused_before_its_model_was_known_is_kept_with_t
         capture.response_head(400, JSON)
         capture.response(b'{"error":{}}')
         made.outcome, made.http_status = "rejected_invalid", 400
-        capture.end()
+        captures.ended(capture)
         kept = await one(captures, "r")
         assert (kept.request.head, kept.status, kept.response.head) == (b"not json", 400, b'{"error":{}}')
 
@@ -113,7 +113,7 @@ async def test_a_level_of_its_own_decides_for_a_model() -> None:
             capture.response_head(200, JSON)
             capture.response(b"answered")
             made.outcome = "completed"
-            capture.end()
+            captures.ended(capture)
             assert captures.has("c") is is_kept
             kept = await captures.one("c")
             assert (kept is not None) is is_kept

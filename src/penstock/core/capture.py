@@ -31,6 +31,10 @@ class CaptureLevel(enum.StrEnum):
     FULL = "full"
 
 
+OFF, FULL = CaptureLevel.OFF, CaptureLevel.FULL
+"""By themselves, for what every call asks (as in outcomes.py)."""
+
+
 class Absence(enum.StrEnum):
     """Why nothing of a body is kept; `NONE`: it is kept, as far as there was one."""
 

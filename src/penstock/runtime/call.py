@@ -354,7 +354,7 @@ class Call:
         self.context.forget(self.record.id)
         self.context.recorder.close(self.record, outcome, self.now_s())
         if self.capture is not None:
-            self.capture.end()
+            self.context.captures.ended(self.capture)
         if self._charge is not None:
             self.context.keyring.settle(self._charge, self.record)
 

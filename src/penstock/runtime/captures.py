@@ -16,10 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
-from penstock.core.capture import CaptureLevel, KeptCapture, Room, Summary
+from penstock.core.capture import OFF, CaptureLevel, KeptCapture, Room, Summary
 from penstock.core.conversation import Conversation
 from penstock.core.message import Head
-from penstock.core.record import CallRecord, Outcome
+from penstock.core.outcomes import COMPLETED
+from penstock.core.record import CallRecord
 from penstock.protocols.endpoints import Endpoint
 from penstock.runtime.collecting import CALL_BYTES, Capture
 from penstock.runtime.keeping import Keeper, RawCapture, packed, unpacked
@@ -56,7 +57,7 @@ class Captures:
         self, keeper: Keeper, *, buffer_bytes: int, level: CaptureLevel, model_levels: Iterable[CaptureLevel] = ()
     ) -> None:
         """Must be called on the running loop. buffer_bytes: 0 = nothing is kept. level: while a model is not known."""
-        wanted = {level, *model_levels} - {CaptureLevel.OFF}
+        wanted = {level, *model_levels} - {OFF}
         self.is_on = buffer_bytes > 0 and bool(wanted)
         self.level = level
         self.room = Room(2 * buffer_bytes)
@@ -78,7 +79,7 @@ class Captures:
 
     def begin(self, record: CallRecord, endpoint: Endpoint, level: CaptureLevel | None, head: Head) -> Capture | None:
         """A call is opened. `level` None = its model is not known yet. None = nothing of it is kept."""
-        if not self.is_on or level is CaptureLevel.OFF:
+        if not self.is_on or level is OFF:
             return None
         room = self.room
         if room.most_bytes - room.held_bytes < CALL_BYTES:
@@ -98,9 +99,10 @@ class Captures:
         record = capture.record
         if self._open.pop(record.id, None) is None:
             return
-        waiting = self._succeeded if record.outcome == Outcome.COMPLETED else self._failed
-        if len(waiting) >= MOST_AT_ONCE or capture.level is CaptureLevel.OFF:
-            self.missed += capture.level is not CaptureLevel.OFF
+        waiting = self._succeeded if record.outcome == COMPLETED else self._failed
+        is_wanted = capture.level is not OFF
+        if len(waiting) >= MOST_AT_ONCE or not is_wanted:
+            self.missed += is_wanted
             capture.give_back()
             return
         capture.settle()

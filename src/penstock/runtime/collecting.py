@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Protocol
 
-from penstock.core.capture import Absence, CaptureLevel, Collected, Collector, Room, Summary
+from penstock.core.capture import FULL, OFF, Absence, CaptureLevel, Collected, Collector, Room, Summary
 from penstock.core.message import Body, Head, Headers
 from penstock.core.record import CallRecord
 from penstock.protocols.endpoints import Endpoint
@@ -28,7 +28,6 @@ class Owner(Protocol):
     room: Room
 
     def drop(self, capture: Capture) -> None: ...
-    def ended(self, capture: Capture) -> None: ...
 
 
 class Teller(enum.Enum):
@@ -49,6 +48,7 @@ class Capture:
         "_answer",
         "_endpoint",
         "_head",
+        "_is_engines",
         "_keeps_response",
         "_leased_bytes",
         "_level",
@@ -56,7 +56,6 @@ class Capture:
         "_request",
         "_response",
         "_response_head",
-        "_teller",
         "record",
     )
 
@@ -72,8 +71,7 @@ class Capture:
         self._answer: bytes | None = None  # as long as it is one small piece
         self._response: Collector | None = None
         self._response_head: tuple[int, Headers] | None = None
-        self._keeps_response = False
-        self._teller = Teller.GATEWAY
+        self._is_engines = self._keeps_response = False
         self._leased_bytes = CALL_BYTES
 
     @property
@@ -83,12 +81,12 @@ class Capture:
     def model(self, level: CaptureLevel) -> None:
         """Its model is known, and how much is kept of that one's calls."""
         self._level = level
-        if level is CaptureLevel.OFF:
+        if level is OFF:
             self._owner.drop(self)
 
     def request(self, body: Body) -> None:
         """The whole body, as the caller sent it. It must not change any more."""
-        may_be_full = self._level is None or self._level is CaptureLevel.FULL
+        may_be_full = self._level is None or self._level is FULL
         if not may_be_full or self._request is not None or not self._endpoint.capture.keeps_request:
             return
         if isinstance(body, memoryview) or len(body) > ASKED_BYTES:
@@ -99,15 +97,12 @@ class Capture:
 
     def response_head(self, status: int, headers: Headers) -> None:
         """The answer begins: the engine's, or a refusal."""
-        if self._level is CaptureLevel.OFF:
+        if self._level is OFF:
             return
         self._response_head = (status, headers)
-        if self.record.first_byte_s is not None:
-            self._teller = Teller.ENGINE
-        elif status == 200:
-            self._teller = Teller.PROMISE
-        is_kept = self._endpoint.capture.keeps_answer or status >= 400
-        self._keeps_response = is_kept and self.level is CaptureLevel.FULL
+        self._is_engines = self.record.first_byte_s is not None
+        is_full = (self._level or self._owner.level) is FULL
+        self._keeps_response = is_full and (status >= 400 or self._endpoint.capture.keeps_answer)
 
     def response(self, data: bytes) -> None:
         """The next piece of the answer, as the caller gets it."""
@@ -123,10 +118,6 @@ class Capture:
                 self._answer = None
             self._response.add(data)
 
-    def end(self) -> None:
-        """The record is closed."""
-        self._owner.ended(self)
-
     def settle(self) -> None:
         """It waits for its turn to be kept, and nobody else holds what it holds any more."""
         held_bytes = len(self._head.target) + _bytes(self._head.headers)
@@ -140,7 +131,7 @@ class Capture:
         """What there is by now."""
         record, capture = self.record, self._endpoint.capture
         status, headers = self._response_head or (None, [])
-        headers = as_the_client_got_it(headers, self._teller, record)
+        headers = as_the_client_got_it(headers, self._teller(status), record)
         return RawCapture(
             _summary(record, status),
             self.level,
@@ -155,7 +146,7 @@ class Capture:
 
     def give_back(self) -> None:
         """Let go of everything that was collected, and collect no more."""
-        self._level = CaptureLevel.OFF
+        self._level = OFF
         if isinstance(self._request, Collector):
             self._request.give_back()
         if self._response is not None:
@@ -165,8 +156,13 @@ class Capture:
         self._owner.room.give_back(self._leased_bytes)
         self._leased_bytes = 0
 
+    def _teller(self, status: int | None) -> Teller:
+        if self._is_engines:
+            return Teller.ENGINE
+        return Teller.PROMISE if status == 200 else Teller.GATEWAY
+
     def _body(self, body: Collector | bytes | bytearray | None, passed_bytes: int | None, *, is_kept: bool) -> RawBody:
-        if self.level is not CaptureLevel.FULL:
+        if self.level is not FULL:
             return RawBody(passed_bytes or 0, Collected(), Absence.LEVEL)
         if body is None:
             return RawBody(passed_bytes or 0, Collected(), Absence.NONE if is_kept else Absence.ENDPOINT)
