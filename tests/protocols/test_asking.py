@@ -141,6 +141,8 @@ def test_the_key_of_a_prompts_cache_names_the_session(raw: bytes, session: str |
         (b'{"workload":"nightly","a":1}', "nightly", b'{"a":1}'),
         (b'{"a" :1, "workload":"nightly"}', "nightly", b'{"a" :1}'),
         (b'{"workload":"nightly"}', "nightly", b"{}"),
+        (b'{"workload":" nightly\\n"}', "nightly", b"{}"),
+        (b'{"workload":" "}', None, b"{}"),
         (b'{"workload":null}', None, b"{}"),
         (b'{"workload":"' + b"x" * 200 + b'"}', None, b"{}"),
         (b'{"workload":"a\\u0000"}', None, b"{}"),

@@ -102,8 +102,8 @@ def take_labels(facts: CallFacts, said: Callable[[str], str | None]) -> None:
             workload = _metadata(metadata).workload
         except jsonbody.UNREADABLE:  # it is somebody else's field of that name
             return
-    if workload is not None and _is_label(workload):
-        facts.workload = workload
+    if workload is not None:
+        facts.workload = _as_label(workload)
 
 
 def _ask_for_usage(facts: CallFacts, options: _StreamOptions | msgspec.UnsetType | None) -> None:
@@ -125,8 +125,8 @@ def _take_workload(facts: CallFacts, metadata: msgspec.Raw) -> None:
         workload = _metadata(raw).workload
     except jsonbody.UNREADABLE:  # no object, or no text: then it is somebody else's member of that name
         return
-    if workload is not None and _is_label(workload):
-        facts.workload = workload
+    if workload is not None:
+        facts.workload = _as_label(workload)
     facts.body = jsonbody.edit(facts.body, Edits(drop=("metadata.workload",)))
 
 
@@ -135,11 +135,13 @@ def _label(raw: msgspec.Raw) -> str | None:
         text = _text(raw)
     except jsonbody.UNREADABLE:
         return None
-    return text if _is_label(text) else None
+    return _as_label(text)
 
 
-def _is_label(text: str) -> bool:
-    return 0 < len(text) <= MAX_LABEL_CHARACTERS and text.isprintable()
+def _as_label(text: str) -> str | None:
+    """Without the white space around it; None = it is nobody's label."""
+    label = text.strip()
+    return label if 0 < len(label) <= MAX_LABEL_CHARACTERS and label.isprintable() else None
 
 
 def _integer(raw: bytes) -> int | None:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 MAX_LABEL_CHARACTERS = 128
+MAX_COUNT_DIGITS = 9
+"""Of tries: what the store cannot hold would cost the whole record."""
+
 KNOWN_BYTES = 256
 """What shows a key in so few bytes is hashed once: callers show the same one again and again."""
 
@@ -53,6 +56,8 @@ def read_caller(fields: dict[bytes, bytes]) -> Caller:
     if _LABELS.keys().isdisjoint(fields):
         return SILENT
     said = {label: _label(fields[name]) for name, label in _LABELS.items() if name in fields}
+    if len(said.get("retry_count") or "") > MAX_COUNT_DIGITS:
+        said["retry_count"] = None
     if "origin" in said:
         said["host"] = host_of(fields)
     return Caller(**said)
@@ -92,8 +97,8 @@ def _fingerprint(value: bytes) -> str | None:
 
 
 def _label(value: bytes | None) -> str | None:
-    """Printable ASCII of a bounded length; anything else is nobody's label."""
+    """Printable ASCII of a bounded length, without the blanks around it; anything else is nobody's label."""
     if value is None or not 0 < len(value) <= MAX_LABEL_CHARACTERS:
         return None
-    text = value.decode("latin-1")
-    return text if text.isascii() and text.isprintable() else None
+    text = value.decode("latin-1").strip(" \t")
+    return text if text and text.isascii() and text.isprintable() else None
