@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.errors import BodyNotKept, TooLarge
 from penstock.wire.body import LARGE_BYTES, BodyStore, SpooledBody, whole
 
 Kept = bytes | bytearray | SpooledBody
@@ -17,7 +18,7 @@ Kept = bytes | bytearray | SpooledBody
 def added(store: BodyStore, *parts: bytes) -> Kept:
     body: Kept = b""
     for part in parts:
-        body = store.add(body, part)
+        body = store.add(body, part, 2**20)
     return body
 
 
@@ -34,6 +35,20 @@ def test_a_body_that_grows_large_goes_to_disk_with_all_that_came_before(tmp_path
     assert (len(body), store.held_bytes) == (16, 0)
     assert bytes(whole(body)) == b"0123456789abcdef"
     assert list(tmp_path.iterdir()) == [], "a file without a name"
+
+
+def test_a_body_that_becomes_more_than_it_may_be_is_refused_and_holds_what_it_held(tmp_path: Path) -> None:
+    store = BodyStore(tmp_path, above_bytes=100, memory_bytes=100)
+    body = store.add(b"", b"0123456", 9)
+    with pytest.raises(TooLarge, match="9 bytes"):
+        store.add(body, b"789", 9)
+    assert (body, store.held_bytes) == (b"0123456", 7)
+
+
+def test_a_disk_that_does_not_take_a_body_is_named(tmp_path: Path) -> None:
+    store = BodyStore(tmp_path / "gone", above_bytes=0, memory_bytes=0)
+    with pytest.raises(BodyNotKept, match="No such file"):
+        store.add(b"", b"0", 9)
 
 
 def test_what_all_bodies_together_may_hold_is_bounded_and_given_back(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from penstock.core.message import Body
+from penstock.errors import BodyNotKept, TooLarge
 
 LARGE_BYTES = 256 * 1024
 """A body of more takes long enough to read that others should not have to wait for it."""
@@ -27,25 +28,35 @@ class BodyStore:
         self._above_bytes = above_bytes
         self._memory_bytes = memory_bytes
 
-    def add(self, body: bytes | bytearray | SpooledBody, data: bytes) -> bytes | bytearray | SpooledBody:
-        """The body with more of it. Raises OSError when the disk does not take it."""
-        if isinstance(body, SpooledBody):
-            body.write(data)
-            return body
-        is_large = len(body) + len(data) > self._above_bytes
-        if is_large or self.held_bytes + len(data) > self._memory_bytes:
-            spooled = SpooledBody(self._folder)
-            spooled.write(body)
-            spooled.write(data)
-            self.held_bytes -= len(body)
-            return spooled
-        self.held_bytes += len(data)
+    def add(
+        self, body: bytes | bytearray | SpooledBody, data: bytes, most_bytes: int
+    ) -> bytes | bytearray | SpooledBody:
+        """The body with more of it. Raises TooLarge, and BodyNotKept when the disk does not take it."""
+        size, held_bytes = len(body) + len(data), self.held_bytes + len(data)
+        if size > most_bytes:
+            raise TooLarge(limit_bytes=most_bytes)
+        if size > self._above_bytes or held_bytes > self._memory_bytes or isinstance(body, SpooledBody):
+            return self._add_on_disk(body, data)
+        self.held_bytes = held_bytes
         if not body:
             return data
         if isinstance(body, bytes):
             body = bytearray(body)
         body += data
         return body
+
+    def _add_on_disk(self, body: bytes | bytearray | SpooledBody, data: bytes) -> SpooledBody:
+        try:
+            if isinstance(body, SpooledBody):
+                body.write(data)
+                return body
+            spooled = SpooledBody(self._folder)
+            spooled.write(body)
+            spooled.write(data)
+        except OSError as exc:
+            raise BodyNotKept(reason=exc.strerror) from exc
+        self.held_bytes -= len(body)
+        return spooled
 
     def release(self, body: bytes | bytearray | SpooledBody) -> None:
         """The body is no longer needed. What is on disk goes with its last view."""

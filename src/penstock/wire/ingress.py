@@ -150,28 +150,22 @@ class Ingress(RequestReading):
     def on_body(self, body: bytes) -> None:
         if self.framing_bytes is not None:
             self.framing_bytes = -self.packet_bytes
-        incoming = self._arriving
+        incoming, doors = self._arriving, self.doors
         if incoming is None:
             if self._is_asgi_arriving:
                 super().on_body(body)
-        elif incoming.fault is None:
-            self._keep(incoming, body)
-
-    def _keep(self, incoming: Incoming, data: bytes) -> None:
-        """Add to the body of a request, unless it becomes more than may be."""
-        doors = self.doors
-        if len(incoming.body) + len(data) > doors.max_body_bytes:
-            incoming.fault = TooLarge(limit_bytes=doors.max_body_bytes)
-        else:
-            try:
-                incoming.body = doors.bodies.add(incoming.body, data)
-            except OSError as exc:
-                incoming.fault = BodyNotKept(reason=exc.strerror)
+            return
         if incoming.fault is not None:
+            return
+        try:
+            incoming.body = doors.bodies.add(incoming.body, body, doors.max_body_bytes)
+        except (TooLarge, BodyNotKept) as fault:
+            incoming.fault = fault.with_traceback(None)  # which holds this frame, and that the request
             self._forget(incoming)
             if incoming is self._current:
-                self._refuse_body(incoming, incoming.fault)
-        elif incoming is not self._current and len(incoming.body) > READ_AHEAD_BYTES:
+                self._refuse_body(incoming, fault)
+            return
+        if incoming is not self._current and len(incoming.body) > READ_AHEAD_BYTES:
             self.flow.pause_reading()
 
     def _forget(self, incoming: Incoming | None) -> None:
