@@ -219,10 +219,13 @@ def total_s(record: CallRecord) -> float | None:
 
 
 def uncached_tokens(record: CallRecord) -> int | None:
-    """The part of the prompt that had to be computed; None = the engine did not say how much was cached."""
+    """The part of the prompt that had to be computed; None = the engine did not say how much was cached.
+
+    Never negative: some engines tell of more than the prompt.
+    """
     if record.prompt_tokens is None or record.cached_tokens is None:
         return None
-    return record.prompt_tokens - record.cached_tokens
+    return max(0, record.prompt_tokens - record.cached_tokens)
 
 
 DERIVED: dict[str, Callable[[CallRecord], float | None]] = {
