@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from penstock.cli.shapes import Call
 from penstock.cli.tables import show_table, waiting_row
 
 
@@ -18,6 +19,8 @@ def test_what_a_name_is_made_of_does_not_act_on_the_terminal(capsys: pytest.Capt
 
 @pytest.mark.parametrize(("seconds", "said"), [(0.004, "< 0.1 s"), (0.3, "0.3 s"), (75.0, "1 min 15 s")])
 def test_a_wait_that_is_short_is_not_said_to_be_none(seconds: float, said: str) -> None:
-    call = {"id": "1", "model": "a", "position": 0, "key": None, "priority": "normal", "received_at": 0.0}
-    row = waiting_row({**call, "wait_reason": "model_cap", "wait_for": None, "estimate_s": seconds, "bound_s": None})
-    assert row[-2:] == [said, "-"]
+    call: Call = {
+        "id": "1", "model": "a", "key": None, "priority": "normal", "phase": "queued", "received_at": 0.0,
+        "position": 0, "wait_reason": "model_cap", "wait_for": None, "estimate_s": seconds, "bound_s": None,
+    }  # fmt: skip
+    assert waiting_row(call)[-2:] == [said, "-"]

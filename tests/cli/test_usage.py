@@ -104,10 +104,12 @@ def test_rollups_are_made_anew(tmp_path: Path, store_url: str) -> None:
 
 
 def test_a_row_says_what_runs_and_what_is_unknown() -> None:
-    usage = dict.fromkeys(
-        ("requests", "retries", "completed", "abandoned", "errored", "rejected", "running", "waiting"), 1
-    )
-    latency = {"waited_p50": 12.4, "waited_p95": 2500.0, "ttft_p50": None}
-    tokens = {"prompt_tokens": None, "cached_tokens": 0, "completion_tokens": 7}
-    row = shown.usage_row("key", {"key": "ann", **usage, **tokens, "service_s": 9.6, "latency_ms": latency})
+    row = shown.usage_row(
+        "ann",
+        {
+            "requests": 1, "retries": 1, "completed": 1, "abandoned": 1, "errored": 1, "rejected": 1,
+            "running": 1, "waiting": 1, "prompt_tokens": None, "cached_tokens": 0, "completion_tokens": 7,
+            "service_s": 9.6, "latency_ms": {"waited_p50": 12.4, "waited_p95": 2500.0, "ttft_p50": None},
+        },
+    )  # fmt: skip
     assert row == ["ann", "1", "1", "1", "1", "1", "1", "1+1", "-", "0", "7", "10 s", "12 ms", "2.5 s", "-"]

@@ -6,7 +6,7 @@ import enum
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypeVar
 from urllib.parse import quote
 
 import typer
@@ -19,6 +19,8 @@ from penstock.cli.usage import usage
 
 if TYPE_CHECKING:
     from penstock.cli.client import GatewayClient
+
+Got = TypeVar("Got")
 
 app = typer.Typer(
     name="penstock",
@@ -86,9 +88,9 @@ def check(file: Path, upstream: Upstream = None, format: Format = None, as_json:
 @app.command()
 def models(url: Url = URL, key: Key = None, as_json: Json = False) -> None:
     """List the models and what state each is in."""
-    from penstock.cli import tables
+    from penstock.cli import shapes, tables
 
-    found = _get(url, key, "/api/v1/models")
+    found = _get(url, key, "/api/v1/models", list[shapes.Model])
     if as_json:
         print(json.dumps(found, indent=2))
     else:
@@ -101,9 +103,9 @@ def models(url: Url = URL, key: Key = None, as_json: Json = False) -> None:
 @app.command()
 def ps(url: Url = URL, key: Key = None, as_json: Json = False) -> None:
     """List the calls that run or wait, and why they wait."""
-    from penstock.cli import tables
+    from penstock.cli import shapes, tables
 
-    found = _get(url, key, "/api/v1/calls")
+    found = _get(url, key, "/api/v1/calls", list[shapes.Call])
     if as_json:
         print(json.dumps(found, indent=2))
     else:
@@ -115,9 +117,10 @@ def ps(url: Url = URL, key: Key = None, as_json: Json = False) -> None:
 @app.command()
 def queue(model: OneModel = None, url: Url = URL, key: Key = None, as_json: Json = False) -> None:
     """List the calls that wait, in the order in which they will be served."""
-    from penstock.cli import tables
+    from penstock.cli import shapes, tables
 
-    found = _get(url, key, "/api/v1/queue?limit=1000" + (f"&model={quote(model)}" if model else ""))
+    of_model = f"&model={quote(model)}" if model else ""
+    found = _get(url, key, f"/api/v1/queue?limit=1000{of_model}", shapes.Queue)
     if as_json:
         print(json.dumps(found, indent=2))
         return
@@ -256,15 +259,15 @@ def _one_or_all(model: str | None, *, everything: bool) -> dict[str, object]:
     return {"all": True} if model is None else {"model": model}
 
 
-def _get(url: str, key: str | None, path: str) -> Any:
-    return _ask(url, key, lambda client: client.get(path))
+def _get(url: str, key: str | None, path: str, shape: type[Got]) -> Got:
+    return _ask(url, key, lambda client: client.get(path, shape))
 
 
 def _post(url: str, key: str | None, path: str, body: dict[str, object], *, as_json: bool) -> None:
     """Give a command and say what the gateway answered."""
     from penstock.cli import said
 
-    answer = _ask(url, key, lambda client: client.post(path, body))
+    answer = _ask(url, key, lambda client: client.post(path, body, said.ANSWERS[path]))
     print(json.dumps(answer, indent=2) if as_json else said.in_words(answer))
 
 
@@ -275,7 +278,7 @@ def _whole_id(url: str, key: str | None, call: str | None) -> str | None:
     return call and _ask(url, key, lambda client: whole_id(client, call))
 
 
-def _ask(url: str, key: str | None, ask: Callable[[GatewayClient], Any]) -> Any:
+def _ask(url: str, key: str | None, ask: Callable[[GatewayClient], Got]) -> Got:
     from penstock.cli.asking import asked
 
     return asked(url, key, ask)

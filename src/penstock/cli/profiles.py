@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
-from penstock.cli import tables
+from penstock.cli import shapes, tables
 from penstock.cli.asking import asked
+from penstock.drawing.names import shown_name
 
 PATH = "/api/v1/profiles"
 
 
 def show(url: str, key: str | None, *, as_json: bool) -> None:
     """List them; the active one has a star. Raises typer.Exit."""
-    found = asked(url, key, lambda client: client.get(PATH))
+    found = asked(url, key, lambda client: client.get(PATH, shapes.Profiles))
     if as_json:
         print(json.dumps(found, indent=2))
     else:
@@ -22,10 +22,10 @@ def show(url: str, key: str | None, *, as_json: bool) -> None:
 
 def activate(name: str | None, url: str, key: str | None, *, as_json: bool) -> None:
     """Switch; None = to none. Raises typer.Exit."""
-    answer = asked(url, key, lambda client: client.put(f"{PATH}/active", {"name": name}))
-    print(json.dumps(answer, indent=2) if as_json else f"active: {answer['active'] or 'none'}")
+    answer = asked(url, key, lambda client: client.put(f"{PATH}/active", {"name": name}, shapes.ActiveProfile))
+    print(json.dumps(answer, indent=2) if as_json else f"active: {shown_name(answer['active'] or 'none')}")
 
 
-def _row(profile: dict[str, Any], active: str | None) -> list[str]:
+def _row(profile: shapes.Profile, active: str | None) -> list[str]:
     pins = ", ".join(f"{name} = {target or 'off'}" for name, target in profile["pins"].items())
     return ["*" if profile["name"] == active else "", profile["name"], pins, profile["description"]]

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from penstock.cli.shapes import Call, Cancelled, ModelPhase, Paused
+from penstock.drawing.names import shown_name
+
+Answer = Cancelled | Paused | ModelPhase | Call
+
+ANSWERS: dict[str, type[Answer]] = {
+    "/api/v1/calls/cancel": Cancelled,
+    "/api/v1/calls/priority": Call,
+    "/api/v1/models/load": ModelPhase,
+    "/api/v1/models/unload": ModelPhase,
+    "/api/v1/models/pin": ModelPhase,
+    "/api/v1/models/unpin": ModelPhase,
+    "/api/v1/models/pause": Paused,
+    "/api/v1/models/resume": Paused,
+}
+"""What each command is answered with."""
 
 
-def in_words(answer: dict[str, Any]) -> str:
+def in_words(answer: Answer) -> str:
     match answer:
-        case {"queued": queued, "running": running}:
-            return f"cancelled {_counted(len(queued))} waiting and {_counted(len(running))} running"
-        case {"paused": paused}:
-            return f"paused: {', '.join(paused) or 'nothing'}"
+        case {"queued": list(queued), "running": list(running)}:
+            words = f"cancelled {_counted(len(queued))} waiting and {_counted(len(running))} running"
+        case {"paused": list(paused)}:
+            words = f"paused: {', '.join(map(str, paused)) or 'nothing'}"
         case {"model": model, "phase": phase, "pinned": pinned}:
-            return f"{model}: {phase}{', pinned' if pinned else ''}"
+            words = f"{model}: {phase}{', pinned' if pinned else ''}"
         case {"id": call_id, "priority": priority, "position": position}:
-            return f"{call_id}: {priority}, place {position}"
+            words = f"{call_id}: {priority}, place {position}"
         case _:
-            return "done"
+            words = "done"
+    return shown_name(words)
 
 
 def _counted(count: int) -> str:

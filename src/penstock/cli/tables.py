@@ -6,8 +6,8 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
 
+from penstock.cli.shapes import Call, Model
 from penstock.drawing.names import shown_name
 
 UNKNOWN = "-"
@@ -29,7 +29,7 @@ def show_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     Console(markup=False, width=None if has_width else WIDE).print(table)  # a name in brackets is a name
 
 
-def troubles(models: Iterable[dict[str, Any]]) -> list[str]:
+def troubles(models: Iterable[Model]) -> list[str]:
     """A line for each model that is in trouble: what it failed for, how long its breaker is open."""
     said = []
     for model in models:
@@ -39,10 +39,10 @@ def troubles(models: Iterable[dict[str, Any]]) -> list[str]:
             said.append(
                 f"{model['name']} rests for {_span(max(0.0, model['breaker_until'] - time.time()))}: breaker open"
             )
-    return said
+    return [shown_name(line) for line in said]
 
 
-def model_row(model: dict[str, Any]) -> list[str]:
+def model_row(model: Model) -> list[str]:
     slots = UNKNOWN if model["slots"] is None else str(model["slots"])
     kept = [word for word, is_so in (("pinned", model["is_pinned"]), ("paused", model["is_paused"])) if is_so]
     return [
@@ -56,7 +56,7 @@ def model_row(model: dict[str, Any]) -> list[str]:
     ]
 
 
-def call_row(call: dict[str, Any]) -> list[str]:
+def call_row(call: Call) -> list[str]:
     why = call["wait_reason"] or ""
     return [
         call["id"][-ID_END:],
@@ -69,14 +69,14 @@ def call_row(call: dict[str, Any]) -> list[str]:
     ]
 
 
-def waiting_row(call: dict[str, Any]) -> list[str]:
+def waiting_row(call: Call) -> list[str]:
     why = call["wait_reason"] or ""
     return [
         call["id"][-ID_END:],
         call["model"] or UNKNOWN,
         str(call["position"]),
         call["key"] or UNKNOWN,
-        call["priority"],
+        call["priority"] or UNKNOWN,
         _span(time.time() - call["received_at"]),
         f"{why} {call['wait_for'] or ''}".strip(),
         UNKNOWN if call["estimate_s"] is None else _span(call["estimate_s"]),

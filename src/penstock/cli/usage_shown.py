@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 from urllib.parse import urlencode
 
-from penstock.cli import tables
+from penstock.cli import shapes, tables
 from penstock.cli.asking import asked
+from penstock.drawing.names import shown_name
+
+Shape = TypeVar("Shape")
 
 UNKNOWN = tables.UNKNOWN
 
@@ -28,13 +31,26 @@ class Shown:
 
 def show(url: str, key: str | None, what: Shown, *, as_json: bool) -> int:
     """Ask a running gateway and print; gives the exit code."""
-    path = f"/usage/{what.subject}?{urlencode(_query(what))}"
-    found = asked(url, key, lambda client: client.get(path))
-    if as_json:
-        print(json.dumps(found, indent=2))
-        return 0
-    _SHOW[what.subject](found)
+    _SUBJECTS[what.subject](Asked(f"/usage/{what.subject}?{urlencode(_query(what))}", url, key, as_json))
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question, and how its answer is to be shown."""
+
+    path: str
+    url: str
+    key: str | None
+    as_json: bool
+
+    def answer(self, shape: type[Shape], show: Callable[[Shape], None]) -> None:
+        """Ask and print. Raises typer.Exit."""
+        found = asked(self.url, self.key, lambda client: client.get(self.path, shape))
+        if self.as_json:
+            print(json.dumps(found, indent=2))
+        else:
+            show(found)
 
 
 def _query(what: Shown) -> dict[str, str | int]:
@@ -48,27 +64,29 @@ def _query(what: Shown) -> dict[str, str | int]:
     return query | ({"limit": what.limit} if what.subject in ("requests", "loads") else {})
 
 
-def _show_usage(name: str, rows: Sequence[dict[str, Any]]) -> None:
+def _show_usage(name: str, rows: Sequence[tuple[str, shapes.UsageRow]]) -> None:
     head = (
         name.upper(), "REQUESTS", "RETRIES", "COMPLETED", "ABANDONED", "FAILED", "REFUSED", "NOW", "PROMPT", "CACHED",
         "GENERATED", "SERVICE", "WAIT P50", "WAIT P95", "TTFT P50",
     )  # fmt: skip
-    tables.show_table(head, (usage_row(name, row) for row in rows))
+    tables.show_table(head, (usage_row(whose, row) for whose, row in rows))
 
 
-def usage_row(name: str, row: dict[str, Any]) -> list[str]:
+def usage_row(whose: str, row: shapes.UsageRow) -> list[str]:
     latency = row["latency_ms"]
     return [
-        row[name],
-        *(str(row[count]) for count in ("requests", "retries", "completed", "abandoned", "errored", "rejected")),
+        whose,
+        *map(
+            str, (row["requests"], row["retries"], row["completed"], row["abandoned"], row["errored"], row["rejected"])
+        ),
         f"{row['running']}+{row['waiting']}" if row["running"] or row["waiting"] else "",
-        *(_count(row[tokens]) for tokens in ("prompt_tokens", "cached_tokens", "completion_tokens")),
+        *map(_count, (row["prompt_tokens"], row["cached_tokens"], row["completion_tokens"])),
         f"{row['service_s']:.0f} s",
-        *(_ms(latency[each]) for each in ("waited_p50", "waited_p95", "ttft_p50")),
+        *map(_ms, (latency["waited_p50"], latency["waited_p95"], latency["ttft_p50"])),
     ]
 
 
-def _show_requests(found: dict[str, Any]) -> None:
+def _show_requests(found: shapes.Requests) -> None:
     head = ("TIME", "MODEL", "KEY", "OUTCOME", "WAIT", "TTFT", "TOTAL", "PROMPT", "GENERATED", "WAITED FOR")
     tables.show_table(
         head,
@@ -83,7 +101,7 @@ def _show_requests(found: dict[str, Any]) -> None:
     )  # fmt: skip
 
 
-def _show_loads(found: dict[str, Any]) -> None:
+def _show_loads(found: shapes.Loads) -> None:
     tables.show_table(
         ("MODEL", "WHY", "OUTCOME", "SECONDS", "CALLS WAITING", "STOPPED FOR IT"),
         (
@@ -97,19 +115,25 @@ def _show_loads(found: dict[str, Any]) -> None:
     )  # fmt: skip
 
 
-def _show_health(found: dict[str, Any]) -> None:
-    print(f"{found['verdict']}: {found['in_flight']} running, {found['waiting']} waiting")
+def _show_health(found: shapes.Health) -> None:
+    print(f"{shown_name(found['verdict'])}: {found['in_flight']} running, {found['waiting']} waiting")
     for line in (*found["reasons"], *found["notes"]):
-        print(f"  {line}")
+        print(f"  {shown_name(line)}")
 
 
-_SHOW = {
-    "models": lambda found: _show_usage("model", found["models"]),
-    "consumers": lambda found: _show_usage("key", found["consumers"]),
-    "workloads": lambda found: _show_usage("workload", found["workloads"]),
-    "requests": _show_requests,
-    "loads": _show_loads,
-    "health": _show_health,
+_SUBJECTS: dict[str, Callable[[Asked], None]] = {
+    "models": lambda ask: ask.answer(
+        shapes.Models, lambda found: _show_usage("model", [(row["model"], row) for row in found["models"]])
+    ),
+    "consumers": lambda ask: ask.answer(
+        shapes.Consumers, lambda found: _show_usage("key", [(row["key"], row) for row in found["consumers"]])
+    ),
+    "workloads": lambda ask: ask.answer(
+        shapes.Workloads, lambda found: _show_usage("workload", [(row["workload"], row) for row in found["workloads"]])
+    ),
+    "requests": lambda ask: ask.answer(shapes.Requests, _show_requests),
+    "loads": lambda ask: ask.answer(shapes.Loads, _show_loads),
+    "health": lambda ask: ask.answer(shapes.Health, _show_health),
 }
 
 
