@@ -13,7 +13,7 @@ from penstock.core.caps import Caps
 from penstock.core.explain import Obstacle, WaitReason
 from penstock.core.lines import Entry, Queue, Room
 from penstock.core.model import Pool, Replica, Ticket
-from penstock.core.plan import EPSILON, KeyTerms, Plan
+from penstock.core.plan import EPSILON, KeyTerms, Plan, base_cost
 from penstock.errors import QueueFull
 
 
@@ -35,7 +35,7 @@ class Desk:
         self.wake_s = math.inf
         self._plan, self._room, self._replicas = plan, room, replicas
         self._paused = paused  # models for which nobody is admitted
-        self._budgets: dict[str | None, Budget] = {}
+        self._budgets: dict[str | None, Budget] = {}  # by pool; most plans have none
         self._caps = Caps(room)
         self._arrivals = 0
 
@@ -61,8 +61,8 @@ class Desk:
         self._arrivals += 1
         queue.demand.saw(ticket.priority, now_s, self._plan.policy.demand_memory_s)
         account = self._room.accounts[ticket.priority].join(ticket.key)
-        share, estimate_s = self._share(queue, ticket), self._room.service_s(queue)
-        return Entry(ticket, self._arrivals, queue, share, estimate_s, account)
+        share = self._share(queue, ticket) if self._budgets else base_cost(queue.model)
+        return Entry(ticket, self._arrivals, queue, share, self._room.service_s(queue), account)
 
     def obstacle(self, entry: Entry) -> Obstacle | None:
         """What keeps a waiting call of a resident model from starting; None if nothing does."""
@@ -73,16 +73,19 @@ class Desk:
             return at_cap
         if not self._replicas[name].has_free_slot:
             return Obstacle(WaitReason.MODEL_CAP)
-        budget = self._budgets.get(entry.queue.model.pool)
-        return budget.obstacle(entry) if budget is not None else None
+        if self._budgets and (budget := self._budget(entry)) is not None:
+            return budget.obstacle(entry)
+        return None
 
     def begin(self, entry: Entry, now_s: float) -> Admit:
-        ticket, replica = entry.ticket, self._replicas[entry.ticket.model]
+        ticket = entry.ticket
+        replica = self._replicas[ticket.model]
         entry.is_waiting, entry.started_s, entry.replica = False, now_s, replica
         entry.account.charge(entry.estimate_s * entry.share)
         self.running[ticket.id] = entry
         replica.running.add(ticket.id)
-        self._take(entry)
+        if self._budgets:
+            self._take(entry)
         if ticket.key in self._caps.limits:
             self._caps.began(entry, now_s)
         return Admit(ticket.id, replica.id)
@@ -101,7 +104,7 @@ class Desk:
         replica.running.discard(ticket.id)
         if not replica.running:
             replica.idle_since_s = now_s
-        if (budget := self._budgets.get(entry.queue.model.pool)) is not None:
+        if self._budgets and (budget := self._budget(entry)) is not None:
             budget.give_back(entry)
         if ticket.key in self._caps.limits:
             self._caps.ended(entry, now_s)
@@ -185,7 +188,7 @@ class Desk:
                     self._caps.stand_back(entry)
                 self._offer(able, entry)
                 continue
-            budget = self._budgets.get(entry.queue.model.pool)
+            budget = self._budget(entry)
             obstacle = budget.obstacle(entry) if budget is not None else None
             if obstacle is None:
                 self._room.remove(entry, now_s)
@@ -213,8 +216,11 @@ class Desk:
     def _find(self, ticket_id: str) -> Entry | None:
         return self.running.get(ticket_id) or self._room.entries.get(ticket_id)
 
+    def _budget(self, entry: Entry) -> Budget | None:
+        return self._budgets.get(entry.queue.model.pool)
+
     def _take(self, entry: Entry) -> None:
-        if (budget := self._budgets.get(entry.queue.model.pool)) is not None:
+        if (budget := self._budget(entry)) is not None:
             budget.take(entry)
 
     def _share(self, queue: Queue, ticket: Ticket) -> float:

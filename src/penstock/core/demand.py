@@ -15,7 +15,8 @@ class Demand:
 
     def saw(self, priority: Priority, now_s: float, memory_s: float) -> None:
         """A call has come. memory_s: how long it counts."""
-        self._rates[priority] = (self.rate(priority, now_s, memory_s) + 1.0 / memory_s, now_s)
+        rate, at_s = self._rates[priority]
+        self._rates[priority] = (rate * math.exp((at_s - now_s) / memory_s) + 1.0 / memory_s, now_s)
 
     def rate(self, priority: int, now_s: float, memory_s: float) -> float:
         """Arrivals per second of a class."""
