@@ -31,7 +31,7 @@ PURE = {
 TOUCHES_NOTHING = {
     *("__future__", "abc", "collections", "contextlib", "copy", "dataclasses", "enum", "typing", "types"),
     *("base64", "json", "keyword", "re", "string", "struct", "unicodedata", "urllib.parse", "ipaddress"),
-    *("bisect", "functools", "graphlib", "heapq", "itertools", "operator"),
+    *("array", "bisect", "functools", "graphlib", "heapq", "itertools", "operator"),
     *("datetime", "decimal", "fractions", "math", "numbers", "statistics"),
 }
 SPEAKS_SQL = {"sqlalchemy", "alembic"}
