@@ -160,7 +160,7 @@ def _loads(days: int, end: int) -> Iterator[Row]:
     for model, day in itertools.product(range(MODELS), range(days)):
         load = LoadRecord(
             uuid7(end - DAY * day), GATEWAY_ID, BOOT_ID, f"model-{model}", end - DAY * day, outcome="ready",
-            done_s=12.5,
+            done_s=12.5, engine=f"model-{model}/1",
         )  # fmt: skip
         told = {"devices": f'["gpu{model % 2}"]', "victims": "[]"}
         yield tuple(told.get(name, getattr(load, name)) for name in LOAD_COLUMNS)
