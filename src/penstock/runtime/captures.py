@@ -23,7 +23,7 @@ from penstock.core.outcomes import COMPLETED
 from penstock.core.record import CallRecord
 from penstock.protocols.endpoints import Endpoint
 from penstock.runtime.collecting import CALL_BYTES, Capture
-from penstock.runtime.keeping import Keeper, RawCapture, packed, unpacked
+from penstock.runtime.keeping import Keeper, packed, unpacked
 from penstock.runtime.shelf import Entry, Shelf
 
 log = logging.getLogger("penstock.captures")
@@ -173,8 +173,7 @@ class Captures:
         self._failed.clear()
         self._succeeded.clear()
         self._keeping |= batch
-        raws = [capture.raw() for capture in sorted(batch.values(), key=_ended_at)]
-        kept = self._loop.run_in_executor(self._thread, self._keep, raws)
+        kept = self._loop.run_in_executor(self._thread, self._keep, batch)
         kept.add_done_callback(lambda done: self._kept(batch, done))
         if self._rest_timer is not None:
             self._rest_timer.cancel()
@@ -202,10 +201,10 @@ class Captures:
 
     # The thread: one task after the other, so what is asked for is seen after what was handed over before.
 
-    def _keep(self, raws: list[RawCapture]) -> None:
+    def _keep(self, batch: dict[str, Capture]) -> None:
         began_s = time.perf_counter()
-        for raw in raws:
-            kept = self._keeper.kept(raw)
+        for capture in sorted(batch.values(), key=_ended_at):  # which nothing changes any more
+            kept = self._keeper.kept(capture.raw())
             self._shelf.put(kept.summary, packed(kept))
             worked_s = time.perf_counter() - began_s
             if worked_s > WORK_S:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from itertools import chain
 from typing import Protocol
 
 from penstock.core.capture import FULL, OFF, Absence, CaptureLevel, Collected, Collector, Room, Summary
@@ -188,10 +189,7 @@ def as_the_client_got_it(headers: Headers, teller: Teller, record: CallRecord) -
 
 
 def _bytes(headers: Headers) -> int:
-    size = 0
-    for name, value in headers:
-        size += len(name) + len(value)
-    return size
+    return sum(map(len, chain.from_iterable(headers)))
 
 
 def _summary(record: CallRecord, status: int | None) -> Summary:
