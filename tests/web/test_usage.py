@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import pytest
@@ -13,11 +15,14 @@ from starlette.testclient import TestClient
 
 from penstock.config.store_address import sqlite_address
 from penstock.core.course import Course
+from penstock.store.queries.asking import Asked
 from penstock.store.queries.present import Live
 from penstock.store.queries.queries import Queries
 from penstock.store.sqlite import SqliteStore
+from penstock.web.door import Message
 from penstock.web.usage import create_app, live_in_body
 from penstock.web.usage_door import UsageDoor
+from tests.fakes import in_loop
 from tests.store.queries.histories import fill, sharing
 from tests.store.some_calls import a_sample
 
@@ -330,6 +335,42 @@ def test_a_question_that_takes_too_long_is_ended(store: SqliteStore, tmp_path: P
     with TestClient(create_app(queries)) as client:
         answer = client.get("/usage/models")
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "usage_too_slow")
+    queries.close()
+
+
+class Endless(Queries):
+    """One question has no end of its own. has_begun: it is being answered."""
+
+    has_begun = threading.Event()
+
+    def hosts(self, asked: Asked) -> NoReturn:
+        with self._look() as snapshot:
+            while True:
+                snapshot.connection.exec_driver_sql("SELECT count(*) FROM calls").scalar_one()
+                self.has_begun.set()
+
+
+@in_loop
+async def test_a_question_ends_with_its_asker(store: SqliteStore, tmp_path: Path) -> None:
+    queries = Endless(sqlite_address(tmp_path / "penstock.db"), limit_s=3600.0)
+    messages: Iterator[Message] = iter(
+        [{"type": "http.request", "body": b"", "more_body": False}, {"type": "http.disconnect"}]
+    )
+    answered: list[Message] = []
+
+    async def receive() -> Message:
+        message = next(messages)
+        if message["type"] == "http.disconnect":
+            await asyncio.to_thread(queries.has_begun.wait)
+        return message
+
+    async def send(message: Message) -> None:
+        answered.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/usage/hosts", "query_string": b"", "headers": []}
+    async with asyncio.timeout(60):
+        await create_app(queries)(scope, receive, send)
+    assert answered[0]["status"] == 503
     queries.close()
 
 

@@ -7,13 +7,17 @@ import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from fastapi import Request
 
 from penstock.errors import UsageUnavailable
 from penstock.runtime.usage_relay import AT_ONCE, MAX_ANSWER_BYTES, UsageRelay
 from penstock.runtime.usage_server import SOCKET, ShortPath, app_named, serve_in_background
+from penstock.web.compat.overlaat import Overlaat
+from penstock.web.door import Message
+from penstock.web.usage_relay import UsageRoute
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -76,6 +80,30 @@ def test_a_bookkeeper_that_says_nothing_is_not_waited_for_for_long(tmp_path: Pat
 
     with pytest.raises(UsageUnavailable, match="does not answer"):
         asyncio.run(asked_of(tmp_path, silent, within_s=0.05))
+
+
+def test_a_bookkeeper_learns_of_an_asker_who_leaves(tmp_path: Path) -> None:
+    async def ask_and_leave() -> None:
+        has_asked, is_gone = asyncio.Event(), asyncio.Event()
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            has_asked.set()
+            assert await reader.read() == b""
+            is_gone.set()
+            writer.close()
+
+        async def receive() -> Message:
+            await has_asked.wait()
+            return {"type": "http.disconnect"}
+
+        scope = {"type": "http", "path": "/usage/models", "query_string": b"last=90d", "headers": []}
+        async with await asyncio.start_unix_server(talk, tmp_path / SOCKET):
+            usage = UsageRoute(UsageRelay(tmp_path), cast("Overlaat", None))
+            await usage.ask(Request(scope, receive))
+            await asyncio.wait_for(is_gone.wait(), 5)
+
+    asyncio.run(ask_and_leave())
 
 
 def test_no_bookkeeper_is_a_refusal_at_once(tmp_path: Path) -> None:

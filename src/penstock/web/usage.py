@@ -6,6 +6,7 @@ no runtime and changes nothing. Overlaat's paths answer too, in its shapes with 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -28,6 +29,7 @@ from penstock.store.queries.queries import Queries
 from penstock.store.queries.reader import Busy, TookTooLong
 from penstock.store.queries.told import NO_KEY, NO_MODEL, NO_WORKLOAD
 from penstock.web.answers import REFUSALS, Fault, Refusal, json_answer
+from penstock.web.leaving import when_left
 from penstock.web.members import unread
 from penstock.web.usage_shapes import DOCUMENTED, Healthz, Meta
 
@@ -119,40 +121,41 @@ class Usage:
     async def now(self, request: Request) -> Response:
         """What runs and waits now, and the host."""
         live = await self._live(request)
-        return await _told("now", 3, lambda: self._queries.now(live))
+        return await self._told(request, "now", 3, lambda queries: queries.now(live))
 
     async def health(self, request: Request) -> Response:
         """Whether all is well: OK, DEGRADED or STALLED, and why."""
         live = await self._live(request)
-        return await _told("health", 5, lambda: self._queries.health(live))
+        return await self._told(request, "health", 5, lambda queries: queries.health(live))
 
-    async def timeline(self, when: Window, which: Which) -> Response:
+    async def timeline(self, request: Request, when: Window, which: Which) -> Response:
         """The three curves, offered, active and queued, by model and by key; tokens per second; the host."""
         asked = when.asked("30m", self._queries.now_s(), which)
-        return await _told("timeline", 5, lambda: self._queries.timeline(asked))
+        return await self._told(request, "timeline", 5, lambda queries: queries.timeline(asked))
 
-    async def models(self, when: Window, which: Which) -> Response:
+    async def models(self, request: Request, when: Window, which: Which) -> Response:
         """What each model was asked for, how long that took, and how fast it was beside how many others."""
         asked = when.asked("24h", self._queries.now_s(), which)
-        return await _told("models", 30, lambda: self._queries.models(asked))
+        return await self._told(request, "models", 30, lambda queries: queries.models(asked))
 
-    async def perf(self, when: Window, which: Which) -> Response:
+    async def perf(self, request: Request, when: Window, which: Which) -> Response:
         """How fast models were over time, alone and beside others."""
         asked = when.asked("24h", self._queries.now_s(), which)
-        return await _told("perf", 30, lambda: self._queries.perf(asked))
+        return await self._told(request, "perf", 30, lambda queries: queries.perf(asked))
 
-    async def consumers(self, when: Window, which: Which) -> Response:
+    async def consumers(self, request: Request, when: Window, which: Which) -> Response:
         """What each key asked for, and what that came to."""
         asked = when.asked("24h", self._queries.now_s(), which)
-        return await _told("consumers", 30, lambda: self._queries.consumers(asked))
+        return await self._told(request, "consumers", 30, lambda queries: queries.consumers(asked))
 
-    async def workloads(self, when: Window, which: Which) -> Response:
+    async def workloads(self, request: Request, when: Window, which: Which) -> Response:
         """The same by workload."""
         asked = when.asked("24h", self._queries.now_s(), which)
-        return await _told("workloads", 30, lambda: self._queries.workloads(asked))
+        return await self._told(request, "workloads", 30, lambda queries: queries.workloads(asked))
 
     async def requests(
         self,
+        request: Request,
         when: Window,
         which: Which,
         open_only: Annotated[bool, Query(alias="open", description="Only those that run or wait now.")] = False,
@@ -161,21 +164,24 @@ class Usage:
     ) -> Response:
         """Single calls, newest first, those that run or wait now among them. Without a window, of all times."""
         asked = when.asked("24h", self._queries.now_s(), which) if when.has_window else None
-        return await _told(
+        return await self._told(
+            request,
             "requests",
             5,
-            lambda: self._queries.requests(asked, filter=which, only_open=open_only, limit=limit, cursor=cursor),
+            lambda queries: queries.requests(asked, filter=which, only_open=open_only, limit=limit, cursor=cursor),
         )
 
-    async def loads(self, when: Window, model: Model = None, limit: Limit = 100, cursor: Cursor = None) -> Response:
+    async def loads(
+        self, request: Request, when: Window, model: Model = None, limit: Limit = 100, cursor: Cursor = None
+    ) -> Response:
         """Loads of models, newest first: why, at whose expense, how long; and by model."""
         asked = when.asked("24h", self._queries.now_s(), Filter(model=model))
-        return await _told("loads", 30, lambda: self._queries.loads(asked, limit=limit, cursor=cursor))
+        return await self._told(request, "loads", 30, lambda queries: queries.loads(asked, limit=limit, cursor=cursor))
 
-    async def hosts(self, when: Window) -> Response:
+    async def hosts(self, request: Request, when: Window) -> Response:
         """The machines: their last readings, and all over the window."""
         asked = when.asked("30m", self._queries.now_s())
-        return await _told("hosts", 5, lambda: self._queries.hosts(asked))
+        return await self._told(request, "hosts", 5, lambda queries: queries.hosts(asked))
 
     async def healthz(self) -> Response:
         """Whether the store answers; 503 if it does not."""
@@ -191,13 +197,15 @@ class Usage:
         told = Healthz(is_there, SERVICE, __version__, "ok" if is_there else "unreachable")
         return json_answer(told, 200 if is_there else 503)
 
-
-async def _told(kind: str, ttl_s: int, ask: Callable[[], object]) -> Response:
-    """The answer, with Overlaat's `_meta` before it."""
-    body = await run_in_threadpool(lambda: msgspec.json.encode(ask()))
-    generated_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    meta = Meta(SERVICE, __version__, generated_at, kind, ttl_s)
-    return Response(b'{"_meta":' + msgspec.json.encode(meta) + b"," + body[1:], media_type="application/json")
+    async def _told(self, request: Request, kind: str, ttl_s: int, ask: Callable[[Queries], object]) -> Response:
+        """The answer, with Overlaat's `_meta` before it."""
+        left = threading.Event()
+        queries = self._queries.for_one(left)
+        async with when_left(request, left.set):
+            body = await run_in_threadpool(lambda: msgspec.json.encode(ask(queries)))
+        generated_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        meta = Meta(SERVICE, __version__, generated_at, kind, ttl_s)
+        return Response(b'{"_meta":' + msgspec.json.encode(meta) + b"," + body[1:], media_type="application/json")
 
 
 def create_app(queries: Queries, live: LiveReader = no_live, *, also_at_root: bool = False) -> FastAPI:

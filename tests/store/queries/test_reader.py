@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -66,6 +67,21 @@ def test_a_question_ends_when_its_time_is_over(reader: Reader, ask: Callable[[Sn
     assert time.monotonic() - started_s >= 0.3
     with reader.snapshot() as snapshot:  # and whoever comes next is not ended with it
         assert snapshot.connection.execute(SUM_OF_MANY).scalar_one() == 200_010_000
+
+
+@pytest.mark.parametrize("ask", [of_one_statement, of_many_statements, of_many_rows])
+def test_a_question_ends_when_whoever_asked_has_left(address: StoreAddress, ask: Callable[[Snapshot], None]) -> None:
+    reader, left = Reader(address, limit_s=60.0), threading.Event()
+    leaving = threading.Timer(0.05, left.set)
+    leaving.start()
+    with pytest.raises(TookTooLong), reader.snapshot(left) as snapshot:
+        ask(snapshot)
+    leaving.join()
+    with pytest.raises(TookTooLong), reader.snapshot(left):  # it was gone before it had its turn
+        raise AssertionError("nobody wants to know")
+    with reader.snapshot() as snapshot:
+        assert snapshot.connection.execute(SUM_OF_MANY).scalar_one() == 200_010_000
+    reader.close()
 
 
 def test_a_question_whose_time_is_over_does_not_go_on_in_the_server(postgres: Server) -> None:

@@ -28,7 +28,8 @@ AT_ONCE = 2
 TURN_WITHIN_S = 4.0
 """With the time that a question may take, less than a gateway waits for the answer: so that its reason is heard."""
 
-CANCEL_AGAIN_S = 0.05
+LOOK_EVERY_S = 0.05
+"""Whether a question of PostgreSQL is to be ended."""
 
 CHECK_EVERY_STEPS = 20_000
 CACHE_KIB = 32 * 1024
@@ -70,12 +71,18 @@ class Reader:
         self._engine = _sqlite(address) if address.path is not None else _postgres(address, limit_s)
 
     @contextmanager
-    def snapshot(self) -> Iterator[Snapshot]:
-        """One look; for one question. Raises StoreAway, TookTooLong, Busy."""
+    def snapshot(self, left: threading.Event | None = None) -> Iterator[Snapshot]:
+        """One look; for one question. `left`: whoever asked has gone, so that it is ended as if its time were over.
+
+        Raises StoreAway, TookTooLong, Busy.
+        """
+        left = left or threading.Event()
         if not self._turns.acquire(timeout=self._turn_within_s):
             raise Busy
         try:
-            with self._engine.connect() as connection, _ended_after(self._limit_s, connection), connection.begin():
+            if left.is_set():  # while it waited for its turn
+                raise TookTooLong
+            with self._engine.connect() as connection, _ended(connection, self._limit_s, left), connection.begin():
                 yield Snapshot(connection, self._now())
         except exc.DBAPIError as error:
             if _is_interrupted(error):
@@ -91,8 +98,8 @@ class Reader:
 
 
 @contextmanager
-def _ended_after(limit_s: float, connection: Connection) -> Iterator[None]:
-    """SQLite asks us while it works, PostgreSQL must be told.
+def _ended(connection: Connection, limit_s: float, left: threading.Event) -> Iterator[None]:
+    """When its time is over, or nobody waits for it. SQLite asks us while it works, PostgreSQL must be told.
 
     Its statement_timeout is for one statement: a question has several, and reads the rows of some bit by bit.
     """
@@ -100,11 +107,12 @@ def _ended_after(limit_s: float, connection: Connection) -> Iterator[None]:
         driver = connection.connection.driver_connection
         assert isinstance(driver, sqlite3.Connection)
         end_s = time.monotonic() + limit_s
-        driver.set_progress_handler(lambda: time.monotonic() > end_s, CHECK_EVERY_STEPS)
+        driver.set_progress_handler(lambda: time.monotonic() > end_s or left.is_set(), CHECK_EVERY_STEPS)
         yield
         return
     is_over = threading.Event()
-    watch = threading.Thread(target=_cancel, args=(connection, limit_s, is_over), name="question's end", daemon=True)
+    args = connection, limit_s, left, is_over
+    watch = threading.Thread(target=_cancel, args=args, name="question's end", daemon=True)
     watch.start()
     try:
         yield
@@ -113,13 +121,13 @@ def _ended_after(limit_s: float, connection: Connection) -> Iterator[None]:
         watch.join()  # whoever has this connection next is not to be cancelled
 
 
-def _cancel(connection: Connection, limit_s: float, is_over: threading.Event) -> None:
+def _cancel(connection: Connection, limit_s: float, left: threading.Event, is_over: threading.Event) -> None:
     """Again and again: between two statements there is nothing to be cancelled."""
     driver: Any = connection.connection.driver_connection
-    wait_s = limit_s
-    while not is_over.wait(wait_s):
-        driver.cancel_safe(timeout=CONNECT_WITHIN_S)
-        wait_s = CANCEL_AGAIN_S
+    end_s = time.monotonic() + limit_s
+    while not is_over.wait(LOOK_EVERY_S):
+        if left.is_set() or time.monotonic() > end_s:
+            driver.cancel_safe(timeout=CONNECT_WITHIN_S)
 
 
 def _is_interrupted(error: exc.DBAPIError) -> bool:
