@@ -71,6 +71,10 @@ class MissingModel(BadRequest):
     code, param = "missing_model", "model"
 
 
+class NoModelInPath(MissingModel):
+    """The path names no model. It is /upstream/MODEL/ with one of the names that GET /v1/models lists."""
+
+
 class OddModelName(BadRequest):
     """The `model` is no name that a model could have: {reason}. GET /v1/models lists those that there are."""
 
@@ -98,7 +102,7 @@ class PromptTooLong(GatewayError):
 
 
 class UnknownModel(GatewayError):
-    """The model `{model}` does not exist. GET /v1/models lists the names that do.{hint}"""
+    """The model `{model}` does not exist. `penstock models`, or GET /v1/models, lists the names that do.{hint}"""
 
     status, code, outcome, param, is_retry_useful = 404, "model_not_found", "rejected_unknown_model", "model", False
 
@@ -276,15 +280,23 @@ class NotLaunched(GatewayError):
 
 
 class UnknownProfile(GatewayError):
-    """The profile `{name}` does not exist. GET /api/v1/profiles lists those that do."""
+    """The profile `{name}` does not exist. `penstock profiles`, or GET /api/v1/profiles, lists those that do."""
 
     status, code, outcome, is_retry_useful = 404, "profile_not_found", "rejected_invalid", False
 
 
 class NoSuchCall(GatewayError):
-    """No call `{id}` {state}."""
+    """No call `{id}` waits or runs: it has ended, or never was. `penstock ps`, or GET /api/v1/calls, lists those that
+    do.
+    """
 
     status, code, outcome, is_retry_useful = 404, "call_not_found", "rejected_invalid", False
+
+
+class CallRuns(GatewayError):
+    """The call `{id}` waits no more: an engine works on it. {remedy}"""
+
+    status, code, outcome, is_retry_useful = 409, "call_runs", "rejected_invalid", False
 
 
 class NoSuchCapture(GatewayError):

@@ -95,7 +95,8 @@ def test_a_list_that_goes_into_a_pipe_is_not_cut_to_the_width_of_some_terminal(p
 def test_what_cannot_be_done_says_why_by_its_exit_code(program: Program) -> None:
     unknown = tell(program, "load", "x")
     assert (unknown.returncode, unknown.stdout) == (1, "")
-    assert "`x` does not exist" in unknown.stderr
+    assert "`x` does not exist. `penstock models`" in unknown.stderr
+    assert "No call `x` waits or runs: it has ended, or never was. `penstock ps`" in tell(program, "cancel", "x").stderr
     assert tell(program, "cancel").returncode == 2
     assert tell(program, "pause").returncode == 2
     assert tell(program, "priority", "x", "urgent").returncode == 2

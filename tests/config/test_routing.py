@@ -259,3 +259,27 @@ def test_the_example_on_the_page_about_names_can_be_served() -> None:
     example = Path("docs/names.md").read_text("utf-8").partition("```yaml\n")[2].partition("```")[0]
     loaded = read(example, {"OFFICE_KEY": "sk"})
     assert (list(loaded.settings.models), loaded.warnings) == (["qwen", "gemma", "office/big"], ())
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('models: {"a\\0b": {upstream: "http://p"}}', "models.a\ufffdb"),
+        ('models: {"a\\e[2Jb": {upstream: "http://p"}}', "models.a\ufffd[2Jb"),
+        ('models: {"a\\u202eb": {upstream: "http://p"}}', "models.a\ufffdb"),
+        ('models: {a: {upstream: "http://p", aliases: ["b\\n"]}}', "models.a.aliases[0]"),
+        ('models: {a: {upstream: "http://p"}}\nselectors: {"s\\t": {targets: [a]}}', "selectors.s\ufffd"),
+        ('peers: {p: {upstream: "http://p", models: ["m\\r"]}}', "peers.p.models[0]"),
+        ('models: {a: {upstream: "http://p"}}\nprofiles: {p: {pins: {"q\\a": a}}}', "profiles.p.pins.q\ufffd"),
+    ],
+)
+def test_a_name_that_no_request_can_ask_for_is_refused_and_shown_harmlessly(text: str, key: str) -> None:
+    [told] = messages(text)
+    assert told.split(": ")[1] == key
+    assert "a name that has a line break, or another character that cannot be shown" in told
+    assert told.isprintable()
+
+
+def test_a_name_that_is_longer_than_any_that_can_be_asked_for_is_refused() -> None:
+    [told] = messages(f"models: {{{'n' * 513}: {{upstream: 'http://p'}}}}")
+    assert "a name that has more than 512 characters" in told

@@ -65,6 +65,12 @@ async def test_the_name_ends_where_the_longest_one_does_and_the_rest_passes_as_i
             assert (unknown.status, error_of(unknown)["code"]) == (404, "model_not_found")
             record = await program.record(unknown)
             assert (record.outcome, record.path) == ("rejected_unknown_model", "/upstream/nobody/x")
+            for path in ("/upstream/", "/upstream//x"):
+                nameless = error_of(await fetch(program, path))
+                assert (nameless["code"], "names no model" in str(nameless["message"])) == ("missing_model", True), path
+            for path in ("/upstream/%00/x", "/upstream/%1B%5B2J/", "/upstream/m%0Ax"):
+                odd = await fetch(program, path)
+                assert (odd.status, error_of(odd)["code"]) == (400, "invalid_model_name"), path
 
 
 @in_loop

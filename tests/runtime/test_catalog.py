@@ -154,6 +154,8 @@ def test_a_profile_that_does_not_exist_changes_nothing() -> None:
 def test_an_unknown_name_gets_the_nearest_one_as_a_hint() -> None:
     with pytest.raises(UnknownModel, match="Did you mean `fast`"):
         catalog().resolve("fasst")
+    with pytest.raises(UnknownModel, match="Did you mean `fast`"):
+        catalog().resolve("FAST")
     with pytest.raises(UnknownModel, match=r"names that do\.$"):
         catalog().resolve("\ud800\0" * 1000)
 

@@ -131,7 +131,10 @@ async def test_one_that_runs_is_cancelled_only_on_request_and_its_engine_learns_
     call = await held(program, "b")
     [running] = [each for each in (await program.state())["calls"].values() if each["model"] == "b"]
     refusal = await program.post("/api/v1/calls/cancel", {"id": running["id"]})
-    assert (refusal.status, error_of(refusal)["code"]) == (404, "call_not_found")
+    assert (refusal.status, error_of(refusal)["code"]) == (409, "call_runs")
+    assert "`penstock cancel --running`" in str(error_of(refusal)["message"])
+    raised = await program.post("/api/v1/calls/priority", {"id": running["id"], "priority": "high"})
+    assert (raised.status, error_of(raised)["code"]) == (409, "call_runs")
     before = (await program.seen("b"))["left"]
     assert await cancelled(program, id=running["id"], running=True) == (0, 1)
     answer = await call

@@ -55,11 +55,11 @@ def _names(check: Check) -> None:
     """One name, one model."""
     models = check.section("models").members
     owners: dict[str, Node] = dict(models)
-    if "" in models:
-        check.fault(models[""], "an empty name", "a name for the model")
     for model, node in models.items():
+        check.named(node, model, "a name for the model")
         for alias in node.members.get("aliases", node.made([])).items:
             name = str(alias.value)
+            check.named(alias, name, "another name for the model")
             owner = owners.setdefault(name, alias)
             if owner is alias or name == model:
                 continue

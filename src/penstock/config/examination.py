@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from penstock.config.faults import Fault, Findings
 from penstock.config.positions import Node
 from penstock.config.schema import ModelSettings, Settings
+from penstock.core.names import oddity
 
 
 @dataclass(slots=True)
@@ -27,6 +28,18 @@ class Check:
 
     def warn(self, at: Node, found: str, expected: str, suggestion: str | None = None) -> None:
         self.findings.warnings.append(Fault(self.findings.file, at.mark, at.key, found, expected, suggestion))
+
+    def named(self, at: Node, name: str, expected: str) -> None:
+        """Whatever is called so can be asked for, and be shown."""
+        if not name:
+            self.fault(at, "an empty name", expected)
+        elif (odd := oddity(name)) and not self._is_at_fault(at):
+            self.fault(at, f"a name that {odd}", f"{expected}, in characters that people can read")
+
+    def _is_at_fault(self, at: Node) -> bool:
+        """Has something been said of its line already, as of a variable in it that is not set?"""
+        lines = {fault.mark.line for fault in self.findings.faults if fault.mark is not None}
+        return at.key_mark.line in lines
 
     def section(self, *path: str) -> Node:
         """What is written at `path`; something empty where nothing is."""

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from penstock.drawing.names import shown_name
 from penstock.errors import PenstockError
 
 
@@ -38,7 +39,7 @@ class Fault:
         """Everything but the place, on one line."""
         subject = f"{self.key}: " if self.key else ""
         hint = f"; {self.suggestion}" if self.suggestion else ""
-        return f"{subject}found {self.found}, expected {self.expected}{hint}"
+        return shown_name(f"{subject}found {self.found}, expected {self.expected}{hint}")
 
     @property
     def place(self) -> str:

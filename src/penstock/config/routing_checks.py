@@ -33,9 +33,10 @@ def peers(check: Check) -> None:
     """Every peer has models, whose full names are nobody else's."""
     taken = _own_names(check) | {pin: "a pin" for _, pin, _ in _pins(check)}
     for peer, node in check.section("peers").members.items():
-        _named(check, node, peer, "peer")
+        check.named(node, peer, "a name for the peer")
         _filled(check, node, "models")
         for item in _list(node, "models"):
+            check.named(item, str(item.value), "the peer's name for the model")
             name = full_name(peer, str(item.value))
             if name in taken:
                 check.fault(item, f"`{name}`, which is {taken[name]} already", "a full name that is nothing else")
@@ -46,7 +47,7 @@ def selectors(check: Check) -> None:
     """A selector has a name of its own, and leads to models that its strategy can choose from."""
     written = _written(check)
     for name, node in check.section("selectors").members.items():
-        _named(check, node, name, "selector")
+        check.named(node, name, "a name for the selector")
         owner = written.owners[name]
         if owner != "a selector":
             check.fault(node, f"the name `{name}`, which is {owner} already", "a name that nothing else has")
@@ -66,12 +67,11 @@ def profiles(check: Check) -> None:
     """A profile pins something, to something that exists."""
     written = _written(check)
     for profile, node in check.section("profiles").members.items():
-        _named(check, node, profile, "profile")
+        check.named(node, profile, "a name for the profile")
         if isinstance(node.value, dict) and not node.members.get("pins", node.made({})).members:
             check.fault(node.members.get("pins", node), "no pins", "at least one")
     for _, pin, target in _pins(check):
-        if not pin:
-            check.fault(target, "an empty name", "the name that is asked for")
+        check.named(target, pin, "the name that is asked for")
         if target.value not in (None, ""):
             _target(check, target, written, is_selector_allowed=True)
 
@@ -150,11 +150,6 @@ def _pins(check: Check) -> Iterator[tuple[str, str, Node]]:
 
 def _list(node: Node, key: str) -> list[Node]:
     return node.members.get(key, node.made([])).items
-
-
-def _named(check: Check, node: Node, name: str, kind: str) -> None:
-    if not name:
-        check.fault(node, "an empty name", f"a name for the {kind}")
 
 
 def _filled(check: Check, node: Node, key: str) -> None:

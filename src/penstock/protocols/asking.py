@@ -11,13 +11,13 @@ from collections.abc import Callable
 import msgspec
 
 from penstock.core.message import Body, CallFacts, Edits, Head
+from penstock.core.names import oddity
 from penstock.errors import MissingModel, OddModelName
 from penstock.protocols import jsonbody
 from penstock.protocols.estimate import prompt_tokens_of
 from penstock.protocols.jsonpieces import Source
 from penstock.protocols.unreadable import explained
 
-MAX_NAME_CHARACTERS = 512
 """A model's name longer than this is nobody's, and is not repeated in a record or an error."""
 
 MAX_LABEL_CHARACTERS = 128
@@ -82,10 +82,8 @@ def checked_name(model: str | None) -> str:
     """Raises MissingModel, and OddModelName if it can be nobody's name."""
     if not model:
         raise MissingModel
-    if len(model) > MAX_NAME_CHARACTERS:
-        raise OddModelName(reason=f"it has more than {MAX_NAME_CHARACTERS} characters")
-    if not model.isprintable():
-        raise OddModelName(reason="it has a line break, or another character that cannot be shown")
+    if odd := oddity(model):
+        raise OddModelName(reason=f"it {odd}")
     return model
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from penstock.core.message import Body, CallFacts, Edits, Head, Reply
-from penstock.errors import GatewayError
+from penstock.core.names import oddity
+from penstock.errors import GatewayError, NoModelInPath, OddModelName
 from penstock.protocols.dialect import Dialect, Meter
 from penstock.protocols.endpoints import BY_PATH, POST, Capture, Endpoint, ModelIn
 from penstock.protocols.estimate import prompt_tokens
@@ -62,7 +63,10 @@ class RawDialect:
 
 
 def below_upstream(head: Head, model: str, rest: bytes, refusal: GatewayError | None) -> Endpoint:
-    """The row for a path of one model's own engine. rest: what follows the model's name, still escaped."""
+    """The row for a path of one model's own engine. rest: what follows the model's name, still escaped.
+
+    refusal: why it cannot pass, as far as the name is one; None = it can.
+    """
     row = BY_PATH.get(rest)
     is_metered = row is not None and head.method in row.methods
     inner = row.dialect if row is not None and is_metered else None
@@ -70,11 +74,19 @@ def below_upstream(head: Head, model: str, rest: bytes, refusal: GatewayError | 
         path=head.path,
         methods=(),
         model_in=ModelIn.PATH,
-        dialect=RawDialect(model, inner, refusal),
+        dialect=RawDialect(model, inner, _of_name(model) or refusal),
         capture=row.capture if row is not None and is_metered else Capture.HEADS,
         engine_path=rest,
         admin_methods=(head.method,) if changes_engine(head.method, rest) else (),
     )
+
+
+def _of_name(model: str) -> GatewayError | None:
+    """Why nothing can be called so."""
+    if not model:
+        return NoModelInPath()
+    odd = oddity(model)
+    return OddModelName(reason=f"it {odd}") if odd else None
 
 
 def passed_through(head: Head) -> Endpoint:

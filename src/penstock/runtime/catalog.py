@@ -91,8 +91,9 @@ class Catalog:
 
     def unknown(self, name: str) -> UnknownModel:
         """What is said of a name that leads nowhere."""
-        near = difflib.get_close_matches(name[:80], self._targets, n=1)
-        hint = f" Did you mean `{near[0]}`?" if near and near[0] != name else ""
+        known = {each.lower(): each for each in self._targets}
+        near = difflib.get_close_matches(name[:80].lower(), known, n=1)
+        hint = f" Did you mean `{known[near[0]]}`?" if near and known[near[0]] != name else ""
         if name in self._off:
             hint = f" The active profile `{self.active}` has switched it off."
         elif name in self._targets:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from penstock.core.commands import Load, Pause, Pin, Reset, Resume, SetPriority, Unload, Unpin
 from penstock.core.model import Priority
 from penstock.core.record import CallPhase, CallRecord
-from penstock.errors import BadRequest, NoSuchCall, NotLaunched, PinnedOut
+from penstock.errors import BadRequest, CallRuns, GatewayError, NoSuchCall, NotLaunched, PinnedOut
 from penstock.runtime.cancelling import cancel
 from penstock.runtime.gateway import Gateway
 from penstock.runtime.views import call_view
@@ -121,17 +121,23 @@ class Control:
         ended = cancel(self._gateway.context, is_chosen, running=body.running)
         count = len(ended.queued) + len(ended.running)
         if body.id is not None and not count:
-            raise NoSuchCall(id=body.id, state="waits or runs" if body.running else "waits; `running` would end one")
+            raise self._gone(body.id, "`running` (`penstock cancel --running`) ends those too.")
         return json_answer({"queued": ended.queued, "running": ended.running, "count": count})
 
     async def priority(self, body: Priorities) -> Response:
         """Answers with the call as it waits now."""
         open_call = self._gateway.context.active.get(body.id)
         if open_call is None or open_call.call.phase is not CallPhase.QUEUED:
-            raise NoSuchCall(id=body.id, state="waits")
+            raise self._gone(body.id, "Its class matters only while it waits.")
         self._dispatcher.command(SetPriority(body.id, Priority[body.priority.upper()]))
         open_call.call.record.priority = body.priority
         return json_answer(call_view(open_call.call))
+
+    def _gone(self, call_id: str, remedy: str) -> GatewayError:
+        """Why nothing can be done about a call."""
+        return (
+            CallRuns(id=call_id, remedy=remedy) if call_id in self._gateway.context.active else NoSuchCall(id=call_id)
+        )
 
     def _loadable(self, name: str) -> str:
         """The model of that name. Raises PinnedOut if those that are pinned leave it no room."""
