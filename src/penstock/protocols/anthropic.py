@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from penstock.core.message import Usage
@@ -45,6 +47,7 @@ class _Said(_Message):
 
 
 _decode = msgspec.json.Decoder(_Said).decode
+_telling = re.compile(rb'"(?:usage|stop_reason|error)"').search
 _decode_message = msgspec.json.Decoder(_Message).decode
 
 
@@ -59,7 +62,7 @@ class MessageReader:
         self.failure: str | None = None
 
     def is_mute(self, whole: bytes) -> bool:
-        return b'"usage"' not in whole and b'"stop_reason"' not in whole and b'"error"' not in whole
+        return _telling(whole) is None
 
     def read(self, document: bytes) -> bool:
         try:

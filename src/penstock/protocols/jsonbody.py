@@ -58,7 +58,7 @@ def opened(body: Body) -> Pieces:
         count(_MODEL) > 1
         or count(_STREAM) > 1
         or count(_STREAM_OPTIONS) > 1
-        or (b"\\u00" in body and _ESCAPED_LETTER.search(body))
+        or (count(b"\\u00") and _ESCAPED_LETTER.search(body))
     ):
         _checked(body)
     return (body,)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from penstock.core.message import TokenSource, Usage
@@ -26,6 +28,7 @@ class _Said(msgspec.Struct):
 
 
 _decode_one = msgspec.json.Decoder(_Said).decode
+_telling = re.compile(rb'"(?:timings|stop_type|error)"').search
 _decode_many = msgspec.json.Decoder(list[_Said]).decode
 
 
@@ -41,7 +44,7 @@ class CompletionReader:
         self._is_begun = False
 
     def is_mute(self, whole: bytes) -> bool:
-        return b'"timings"' not in whole and b'"stop_type"' not in whole and b'"error"' not in whole
+        return _telling(whole) is None
 
     def read(self, document: bytes) -> bool:
         is_list = document.lstrip(b" \t\r\n").startswith(b"[")

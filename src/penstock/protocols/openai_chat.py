@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from penstock.core.message import Usage
@@ -49,6 +51,7 @@ class _Answer(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
+_telling = re.compile(rb'"(?:usage"(?!:null)|finish_reason": ?"|timings"|error")').search
 
 
 class ChatReader:
@@ -64,13 +67,7 @@ class ChatReader:
         self.failure: str | None = None
 
     def is_mute(self, whole: bytes) -> bool:
-        return (
-            (b'"usage"' not in whole or whole.count(b'"usage"') == whole.count(b'"usage":null'))
-            and b'"finish_reason":"' not in whole
-            and b'"finish_reason": "' not in whole
-            and b'"timings"' not in whole
-            and b'"error"' not in whole
-        )
+        return _telling(whole) is None
 
     def read(self, document: bytes) -> bool:
         try:

@@ -57,6 +57,7 @@ class _Said(_Response):
 
 
 _decode = msgspec.json.Decoder(_Said).decode
+_telling = re.compile(rb'"(?:response|error|usage)"').search
 _decode_incomplete = msgspec.json.Decoder(_Incomplete).decode
 
 
@@ -79,7 +80,7 @@ class ResponsesReader:
 
     def is_mute(self, whole: bytes) -> bool:
         self._note_number(whole)
-        return b'"response"' not in whole and b'"error"' not in whole and b'"usage"' not in whole
+        return _telling(whole) is None
 
     def read(self, document: bytes) -> bool:
         self._note_number(document)

@@ -119,7 +119,7 @@ class Connection(asyncio.Protocol):
         self._trailers: Headers = []
         self._overhead_bytes = 0  # of what is no body, since the last of the body
         self._is_head_request = head.startswith(b"HEAD ")
-        self._asks_upgrade = UPGRADE in head
+        self._asks_upgrade = head.find(UPGRADE) >= 0
         outbox = self._pool.outbox
         if len(body) == 1 and len(body[0]) < JOIN_BELOW_BYTES:
             outbox.write(self.transport, head + body[0])
