@@ -8,13 +8,17 @@ from penstock.core.message import Head
 from penstock.core.origin import is_allowed_origin, is_loopback, is_own_host
 from penstock.protocols.endpoints import Endpoint
 from penstock.runtime.call import Call
-from penstock.runtime.caller import host_of
+
+MAX_HOST_BYTES = 300
+"""No name is longer, with its port."""
 
 
 def refused_by_head(call: Call, endpoint: Endpoint, head: Head) -> errors.GatewayError | None:
     """Why the call is refused before its body is read; None = it is not."""
     context, caller = call.context, call.caller
-    if context.checks_host and not is_own_host(host := host_of(head.fields)):
+    if context.checks_host and not is_own_host(
+        host := head.fields.get(b"host", b"")[:MAX_HOST_BYTES].decode("latin-1")
+    ):
         return errors.ForeignHost(host=host)
     if caller.origin is not None and not is_allowed_origin(caller.origin, caller.host, context.allowed_origins):
         return errors.ForeignOrigin(origin=caller.origin)

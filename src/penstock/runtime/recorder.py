@@ -18,7 +18,6 @@ from penstock.core.record import CallRecord
 from penstock.errors import GatewayError, JournalFull, UnknownKey
 
 RECENT = 100
-_VERSION_7 = 0x7 << 76 | 0b10 << 62  # and its variant
 
 
 class Journal(Protocol):
@@ -132,8 +131,9 @@ def uuid7(epoch_s: float) -> str:
 
     Random enough to be unique, not to be a secret: nothing is granted for knowing it.
     """
-    digits = f"{int(epoch_s * 1000) << 80 | _VERSION_7 | getrandbits(12) << 64 | getrandbits(62):032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    time_ms, version, variant = int(epoch_s * 1000), 0x7000 | getrandbits(12), 0x8000 | getrandbits(14)
+    parts = (time_ms >> 16, time_ms & 0xFFFF, version, variant, getrandbits(48))
+    return (b"%08x-%04x-%04x-%04x-%012x" % parts).decode("ascii")
 
 
 def _nothing() -> None:

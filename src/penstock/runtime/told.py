@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from penstock.core.message import Headers, Reply
+from penstock.core.record import CallRecord
 from penstock.core.scheduler import WaitReason
 from penstock.errors import ForeignOrigin, GatewayError, Unauthorized
 from penstock.protocols.dialect import Dialect
@@ -37,31 +40,43 @@ def reply_lines(call: Call) -> bytes:
     """The same and what the wait was, if it was for a model."""
     if not call.model:
         return identity_lines(call)
-    model, queue_ms, load_ms, position = _figures(call)
+    record_id = call.record.id
+    wait = _NO_WAIT if call.record.position_at_entry is None else _wait_lines(*_figures(call.record))
     return (
-        f"x-request-id: {call.request_id}\r\nx-penstock-id: {call.record.id}\r\n"
-        f"x-penstock-model: {model}\r\nx-penstock-queue-ms: {queue_ms}\r\n"
-        f"x-penstock-load-ms: {load_ms}\r\nx-penstock-position: {position}\r\n"
+        f"x-request-id: {call.caller.request_id or record_id}\r\nx-penstock-id: {record_id}\r\n"
+        f"x-penstock-model: {_shown(call.model)}\r\n{wait}"
     ).encode("ascii")
 
 
 def figures_comment(call: Call) -> bytes:
     """What the wait was, for a stream whose head went out before that was known."""
-    model, queue_ms, load_ms, position = _figures(call)
-    text = f": model={model} queue-ms={queue_ms} load-ms={load_ms} position={position}\n\n"
+    queue_ms, load_ms, position = _figures(call.record)
+    text = f": model={_shown(call.model)} queue-ms={queue_ms:.0f} load-ms={load_ms:.0f} position={position}\n\n"
     return text.encode("ascii")
 
 
-def _figures(call: Call) -> tuple[str, str, str, int]:
-    """The model, the milliseconds of waiting and loading, and how many were before the call; 0 if it did not wait."""
-    record, model = call.record, call.model
-    if not (model.isascii() and model.isprintable()):
-        model = model.encode("unicode_escape").decode("ascii")
+def _figures(record: CallRecord) -> tuple[float, float, int]:
+    """The milliseconds of waiting and loading, and how many were before the call; 0 if it did not wait."""
     if record.position_at_entry is None:
-        return model, "0", "0", 0
+        return 0.0, 0.0, 0
     queue_ms = 1000 * ((record.admitted_s or 0.0) - (record.enqueued_s or 0.0))
-    load_ms = 1000 * record.wait_reasons.get("loading", 0.0)
-    return model, f"{queue_ms:.0f}", f"{load_ms:.0f}", record.position_at_entry
+    return queue_ms, 1000 * record.wait_reasons.get("loading", 0.0), record.position_at_entry
+
+
+def _wait_lines(queue_ms: float, load_ms: float, position: int) -> str:
+    return (
+        f"x-penstock-queue-ms: {queue_ms:.0f}\r\nx-penstock-load-ms: {load_ms:.0f}\r\n"
+        f"x-penstock-position: {position}\r\n"
+    )
+
+
+_NO_WAIT = _wait_lines(0.0, 0.0, 0)
+
+
+@lru_cache(1024)
+def _shown(model: str) -> str:
+    """Of a configured name what a header may hold."""
+    return model if model.isascii() and model.isprintable() else model.encode("unicode_escape").decode("ascii")
 
 
 def waiting_comment(call: Call) -> bytes:
