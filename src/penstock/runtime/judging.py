@@ -16,9 +16,8 @@ MAX_HOST_BYTES = 300
 def refused_by_head(call: Call, endpoint: Endpoint, head: Head) -> errors.GatewayError | None:
     """Why the call is refused before its body is read; None = it is not."""
     context, caller = call.context, call.caller
-    if context.checks_host and not is_own_host(
-        host := head.fields.get(b"host", b"")[:MAX_HOST_BYTES].decode("latin-1")
-    ):
+    host = head.fields.get(b"host", b"")[:MAX_HOST_BYTES].decode("latin-1")
+    if context.checks_host and not is_own_host(host):
         return errors.ForeignHost(host=host)
     if caller.origin is not None and not is_allowed_origin(caller.origin, caller.host, context.allowed_origins):
         return errors.ForeignOrigin(origin=caller.origin)
