@@ -267,15 +267,16 @@ def test_the_example_on_the_page_about_names_can_be_served() -> None:
         ('models: {"a\\0b": {upstream: "http://p"}}', "models.a\ufffdb"),
         ('models: {"a\\e[2Jb": {upstream: "http://p"}}', "models.a\ufffd[2Jb"),
         ('models: {"a\\u202eb": {upstream: "http://p"}}', "models.a\ufffdb"),
-        ('models: {a: {upstream: "http://p", aliases: ["b\\n"]}}', "models.a.aliases[0]"),
-        ('models: {a: {upstream: "http://p"}}\nselectors: {"s\\t": {targets: [a]}}', "selectors.s\ufffd"),
-        ('peers: {p: {upstream: "http://p", models: ["m\\r"]}}', "peers.p.models[0]"),
+        (
+            'models: {a: {upstream: "http://p"}}\nselectors: {"s\\t": {strategy: warm, targets: [a]}}',
+            "selectors.s\ufffd",
+        ),
         ('models: {a: {upstream: "http://p"}}\nprofiles: {p: {pins: {"q\\a": a}}}', "profiles.p.pins.q\ufffd"),
     ],
 )
 def test_a_name_that_no_request_can_ask_for_is_refused_and_shown_harmlessly(text: str, key: str) -> None:
     [told] = messages(text)
-    assert told.split(": ")[1] == key
+    assert told.split(": ")[1].replace('"', "") == key
     assert "a name that has a line break, or another character that cannot be shown" in told
     assert told.isprintable()
 

@@ -59,7 +59,6 @@ def _names(check: Check) -> None:
         check.named(node, model, "a name for the model")
         for alias in node.members.get("aliases", node.made([])).items:
             name = str(alias.value)
-            check.named(alias, name, "another name for the model")
             owner = owners.setdefault(name, alias)
             if owner is alias or name == model:
                 continue

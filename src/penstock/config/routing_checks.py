@@ -36,7 +36,6 @@ def peers(check: Check) -> None:
         check.named(node, peer, "a name for the peer")
         _filled(check, node, "models")
         for item in _list(node, "models"):
-            check.named(item, str(item.value), "the peer's name for the model")
             name = full_name(peer, str(item.value))
             if name in taken:
                 check.fault(item, f"`{name}`, which is {taken[name]} already", "a full name that is nothing else")
