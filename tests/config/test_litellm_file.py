@@ -100,13 +100,14 @@ def test_faults_point_at_what_was_written() -> None:
     ]
 
 
-def test_who_leaves_is_served_to_the_end_where_overlaat_was_told_so() -> None:
+def test_a_whole_answer_is_read_to_its_end_unless_overlaat_was_told_otherwise() -> None:
     entries = "".join(
         f"  - {{model_name: m{number}, litellm_params: {{}}, model_info: {{overlaat_abort_on_disconnect: {value}}}}}\n"
         for number, value in enumerate(("false", "true", "null", "perhaps"))
     )
     loaded = read(f"model_list:\n{entries}", upstream=UPSTREAM)
-    assert [model.on_disconnect for model in loaded.settings.models.values()] == ["drain", "cancel", "cancel", "cancel"]
+    told = [model.on_disconnect for model in loaded.settings.models.values()]
+    assert told == ["drain", "cancel", "drain_whole", "drain_whole"]
     assert [warning.key for warning in loaded.warnings] == [
         f"model_list[{number}].model_info.overlaat_abort_on_disconnect" for number in (2, 3)
     ]

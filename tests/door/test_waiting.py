@@ -260,6 +260,26 @@ async def test_drain_holds_the_slot_until_the_engine_is_done_and_the_record_tell
 
 
 @in_loop
+async def test_drain_whole_ends_streams_and_holds_the_slot_for_whole_answers(tmp_path: Path) -> None:
+    with Program(tmp_path, config("on_disconnect: drain_whole")) as program:
+        async with program.talk(program.request(CHAT, chat_body("one", stream=True, fake={"gate_at": 2}))) as reader:
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+            await reader.readuntil(b"\n\n")
+        await program.seen("one", left=1)
+        assert (await program.record(id_of(head))).abandoned_in == "streaming"
+        async with program.talk(program.request(CHAT, chat_body("one", fake={"gate_at": 0}))):
+            await program.seen("one", busy=1)
+            [whole] = (await program.state())["calls"]
+        after = asyncio.create_task(program.chat("one"))
+        await program.until_waiting(1)
+        assert (await program.seen("one"))["left"] == 1
+        await program.release("one")
+        assert (await after).status == 200
+        left = await program.record(whole)
+        assert (left.outcome, left.abandoned_in, left.completion_tokens) == ("client_abandoned", "sent", 5)
+
+
+@in_loop
 async def test_a_load_that_nobody_waits_for_goes_on_where_it_is_told_to(tmp_path: Path) -> None:
     with Program(tmp_path, config("cancel_orphan_loads: false")) as program:
         async with program.talk(program.request(CHAT, chat_body("slow"))):

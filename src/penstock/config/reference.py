@@ -117,7 +117,8 @@ its JSON schema is `src/penstock/config/penstock.schema.json`.
 
 Told by their content and served as they are: **llama-swap** (anything without `penstock:`; its own defaults, models
 outside groups replace each other, unknown keys are only warned of, each of its `apiKeys` is an admin's),
-**LiteLLM** (`model_list:`; every name goes to the LiteLLM at `--upstream`, with `max_parallel_requests` as its cap),
+**LiteLLM** (`model_list:`; every name goes to the LiteLLM at `--upstream`, with `max_parallel_requests` as its cap;
+a whole answer is read to its end for a client that has left, since that LiteLLM goes on counting it: `drain_whole`),
 **RouterModelCustom** (JSON with `api`, `system` and `models`).
 """
 

@@ -37,7 +37,7 @@ from penstock.core.capture import CaptureLevel
 NATIVE_PORT = 8080
 GGUF_SLOTS = 4
 
-OnDisconnect = Literal["cancel", "drain"]
+OnDisconnect = Literal["cancel", "drain", "drain_whole"]
 UpstreamPages = Literal["sandbox", "trusted"]
 
 
@@ -117,8 +117,9 @@ class ModelSettings(Section):
     )
     on_disconnect: OnDisconnect = Field(
         default="cancel",
-        description="What becomes of a call whose client has left: taken away from the engine, or served to its end "
-        "with its slot held. Default: the file's `on_disconnect`.",
+        description="What becomes of a call whose client has left: taken away from the engine (`cancel`), or served to "
+        "its end with its slot held (`drain`; `drain_whole`: only if it is no stream, as for an upstream that notices "
+        "the end of streams alone). Default: the file's `on_disconnect`; `drain_whole` in a LiteLLM file.",
     )
     ignore_websockets: v.Flag = Field(
         default=False,
@@ -158,6 +159,10 @@ class ModelSettings(Section):
     metadata: dict[str, JsonValue] = Field(
         default_factory=dict, description="Anything; shown with the model in `/v1/models`."
     )
+
+    def drains(self, *, is_stream: bool) -> bool:
+        """Whether the engine finishes what it does for a client that has left."""
+        return self.on_disconnect == "drain" or (self.on_disconnect == "drain_whole" and not is_stream)
 
     @field_validator("gguf", mode="before")
     @classmethod
@@ -241,7 +246,8 @@ class Settings(Section):
     )
     on_disconnect: OnDisconnect = Field(
         default="cancel",
-        description="What becomes of a call whose client has left: taken away from the engine, or served to its end.",
+        description="What becomes of a call whose client has left: taken away from the engine (`cancel`), or served to "
+        "its end (`drain`; `drain_whole`: only if it is no stream).",
     )
     cancel_orphan_loads: v.Flag = Field(
         default=True, description="Stop loading a model when everybody who waited for it has left."

@@ -161,7 +161,7 @@ class Relay:
             return
         phase = CallPhase.LOADING if call.is_waiting_for_load() else call.phase
         call.record.abandoned_in = phase.value
-        if self._errand.is_under_way and self._target.settings.on_disconnect == "drain":
+        if self._errand.is_under_way and self._target.settings.drains(is_stream=call.record.streamed is not False):
             self._client = self._answer.client = Nobody()
             self._errand.resume()  # what its client was too slow for is read to the end all the same
             return

@@ -11,6 +11,9 @@ from penstock.config.values import UNLIMITED, ClientKey
 
 DEFAULT_PORT = 4000
 DEFAULT_POOL = "default"
+DRAINS_WHOLE = "drain_whole"
+"""A LiteLLM notices that a stream's client has left. Of a whole answer's it does not: it goes on and counts the call,
+and would answer the next one with 429, though our slot is free."""
 
 _SLOT = "slot"
 """An older way to name a pool, which made it exclusive."""
@@ -77,10 +80,16 @@ def _model(entry: Node, address: Node, findings: Findings) -> Node:
             "parallel": cap if cap is not None and cap.value is not None else entry.made(UNLIMITED),
             "breaker": _breaker(info.get("overlaat_breaker"), entry),
             "client_key": entry.made(ClientKey.FORWARD.value),
-            **({"on_disconnect": abort.made("drain")} if abort is not None and abort.value is False else {}),
+            "on_disconnect": _on_disconnect(abort, entry),
             **{_MODEL_INFO[key]: node for key, node in info.items() if key in _MODEL_INFO and node.value is not None},
         }
     )
+
+
+def _on_disconnect(abort: Node | None, entry: Node) -> Node:
+    if abort is None or not isinstance(abort.value, bool):
+        return entry.made(DRAINS_WHOLE)
+    return abort.made("cancel" if abort.value else "drain")
 
 
 def _breaker(written: Node | None, entry: Node) -> Node:
