@@ -80,7 +80,19 @@ class Live(msgspec.Struct):
     total_queue_depth: int = 0
 
 
+Lately = dict[Group, Sums]
+"""What ended of the last minutes' calls, by key and outcome. Of a busy minute it takes a while: it is asked once."""
+
+
 def now(snapshot: Snapshot, live: Live | None) -> Now:
+    return _now(snapshot, live, _ended_lately(snapshot))
+
+
+def _ended_lately(snapshot: Snapshot) -> Lately:
+    return snapshot.sums(snapshot.now - LATELY_S, snapshot.now, EVERYTHING, ("key", "outcome"))
+
+
+def _now(snapshot: Snapshot, live: Live | None, ended: Lately) -> Now:
     host = _last_reading(snapshot)
     models = _models_live(live) if live is not None else _models_stored(snapshot)
     in_flight = sum(each.in_flight for each in models)
@@ -95,7 +107,7 @@ def now(snapshot: Snapshot, live: Live | None) -> Now:
         queued=[waiting for each in models for waiting in each.queued],
         totals={"in_flight": in_flight, "queue_depth": sum(each.queue_depth for each in models)},
         host=summary,
-        recent_5m_by_key=_lately(snapshot),
+        recent_5m_by_key=_by_key(snapshot, ended),
         caveat=_CAVEAT,
     )
 
@@ -138,9 +150,10 @@ def _waiting(course: Course, at: float) -> WaitingNow:
     return WaitingNow(course.key or NO_KEY, course.model, course.id, age_s, None, None, None, None)
 
 
-def _lately(snapshot: Snapshot) -> list[KeyLately]:
-    ended = snapshot.sums(snapshot.now - LATELY_S, snapshot.now, EVERYTHING, ("key",))
-    found = {group.key: sums for group, sums in ended.items()}
+def _by_key(snapshot: Snapshot, ended: Lately) -> list[KeyLately]:
+    found: dict[str, Sums] = {}
+    for group, sums in ended.items():
+        found.setdefault(group.key, Sums()).merge(sums)
     for course in snapshot.open_calls(EVERYTHING):
         if course.received_at >= snapshot.now - LATELY_S:
             found.setdefault(course.key or "", Sums()).requests += 1
@@ -175,8 +188,8 @@ def _stall(host: HostSummary | None, in_flight: int) -> str | None:
 
 def health(snapshot: Snapshot, live: Live | None) -> Health:
     """Whether all is well. That a machine is fully used, and calls wait, is well."""
-    told = now(snapshot, live)
-    ended = snapshot.sums(snapshot.now - LATELY_S, snapshot.now, EVERYTHING, ("outcome",))
+    ended = _ended_lately(snapshot)
+    told = _now(snapshot, live, ended)
     reasons = [*([told.stall] if told.stall else []), *_unproductive(told, ended), *_failing(ended)]
     verdict = STALLED if told.stall else DEGRADED if reasons else OK
     return Health(
@@ -190,7 +203,7 @@ def health(snapshot: Snapshot, live: Live | None) -> Health:
     )
 
 
-def _unproductive(told: Now, ended: dict[Group, Sums]) -> list[str]:
+def _unproductive(told: Now, ended: Lately) -> list[str]:
     """Only calls that have ended say how many tokens they got: with none of those, nobody knows."""
     gpu_pct = None if told.host is None else told.host.gpu_pct
     known = [sums for sums in ended.values() if sums.completion_known]
@@ -202,7 +215,7 @@ def _unproductive(told: Now, ended: dict[Group, Sums]) -> list[str]:
     return [f"the GPU is busy ({gpu_pct:.0f} %), but calls of the last 5 minutes got {per_s:.1f} tokens/s together"]
 
 
-def _failing(ended: dict[Group, Sums]) -> list[str]:
+def _failing(ended: Lately) -> list[str]:
     count = sum(sums.requests for sums in ended.values())
     failed = sum(sums.requests for group, sums in ended.items() if group.outcome == Outcome.UPSTREAM_ERROR)
     if count < FEW or failed < MANY_ERRORS * count:
