@@ -43,6 +43,7 @@ class RequestReading(HttpToolsProtocol):
         self.parser = HttpRequestParser(self)
         self.url = b""
         self.headers = []
+        self._fields: dict[bytes, bytes] = {}  # the same by name in lower case; of one that is there twice, the last
         self.address: str | None = None
         self.is_deaf = False  # nothing that still comes will be read
         self.has_moved = True  # since the last look of the sweeper
@@ -104,7 +105,7 @@ class RequestReading(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self.url = b""
-        self.headers = []
+        self.headers, self._fields = [], {}
         self.is_reading_head = True
         self._head_bytes = -1
 
@@ -113,15 +114,15 @@ class RequestReading(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers.append((name, value))
+        self._fields[name.lower()] = value
 
     def on_headers_complete(self) -> None:
         self.is_reading_head = False
         if self.is_deaf:
             return
         # Trailers come as headers too, and are nobody's: they go to a list that is never read.
-        headers, self.headers = self.headers, []
+        headers, fields, self.headers, self._fields = self.headers, self._fields, [], {}
         parser, limits = self.parser, self.limits
-        fields = {name.lower(): value for name, value in headers}
         head = Head(parser.get_method(), self.url, headers, parser.get_http_version(), self.address, fields)
         may_be_large = self._head_bytes >= 0 or self.packet_bytes > limits.max_head_bytes
         if may_be_large or len(headers) > limits.max_head_fields or not is_plain(head):
