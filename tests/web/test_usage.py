@@ -18,6 +18,7 @@ from penstock.core.course import Course
 from penstock.store.queries.asking import Asked
 from penstock.store.queries.present import Live
 from penstock.store.queries.queries import Queries
+from penstock.store.queries.told import MAX_ROWS, OTHER
 from penstock.store.sqlite import SqliteStore
 from penstock.web.door import Message
 from penstock.web.usage import create_app, live_in_body
@@ -149,6 +150,26 @@ def test_the_busiest_keys_are_told_by_name_and_the_rest_together(api: TestClient
     found = api.get("/usage/timeline?last=30m").json()
     assert found["keys"] == [f"k{number:02}" for number in range(11, 3, -1)] + ["<other>"]
     assert sum(map(sum, found["by_key_active"].values())) == pytest.approx(sum(found["totals"]["active"]), abs=0.01)
+
+
+def test_of_names_without_end_the_busiest_are_told_and_the_rest_together(api: TestClient, store: SqliteStore) -> None:
+    history = [
+        call(f"c{number}", 500, key=f"k{number}", workload=f"w{number}", completion_tokens=1, done_s=2.0 + number)
+        for number in range(MAX_ROWS + 50)
+    ]
+    twice = [call("again", 400, key="k7", workload="w7"), call("other", 400, key=OTHER, workload=OTHER)]
+    fill(store, [*history, *twice, call("runs", 300, None, key="new", workload="new")])
+    workloads = api.get("/usage/workloads").json()["workloads"]
+    consumers = api.get("/usage/consumers").json()["consumers"]
+    assert len(workloads) == len(consumers) == MAX_ROWS + 1
+    assert (workloads[0]["workload"], workloads[0]["requests"]) == ("w7", 2)
+    assert consumers[0]["key"] == f"k{MAX_ROWS + 49}"  # whose call took longest
+    for rows, name in ((workloads, "workload"), (consumers, "key")):
+        assert sum(row["requests"] for row in rows) == MAX_ROWS + 53
+        assert sum(row["completion_tokens"] for row in rows) == MAX_ROWS + 50
+        assert sum(row["running"] for row in rows) == 1
+        assert [row[name] for row in rows].index(OTHER) == MAX_ROWS
+    assert consumers[-1]["models"] == {"m": consumers[-1]["requests"]}
 
 
 def test_unknown_is_null_and_refusals_are_told_apart(api: TestClient, store: SqliteStore) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from penstock.core import histogram
 from penstock.core.course import Course
@@ -27,9 +29,11 @@ from penstock.store.queries.folding import Group, group_of
 from penstock.store.queries.snapshot import Snapshot
 from penstock.store.queries.told import (
     LATENCIES,
+    MAX_ROWS,
     NO_KEY,
     NO_MODEL,
     NO_WORKLOAD,
+    OTHER,
     latency,
     median,
     rate,
@@ -54,20 +58,20 @@ def models(snapshot: Snapshot, asked: Asked) -> Models:
     """The models by requests."""
     found = snapshot.sums(asked.since, asked.until, asked.filter, ("model", "outcome"), spreads=ALL, speeds=True)
     rows = []
-    for name, by_outcome, open_calls in _told(snapshot, asked, found, "model"):
-        whole = together(by_outcome)
+    for each in _told(snapshot, asked, found, "model"):
+        whole = together(each.by_outcome)
         solo, solo_samples = solo_decode(whole)
         rows.append(
             ModelUsage(
-                model=name or NO_MODEL,
-                **usage(by_outcome, whole, open_calls, asked),
+                model=each.name or NO_MODEL,
+                **usage(each.by_outcome, whole, each.open_calls, asked),
                 service_s=round(whole.service_s, 3),
                 latency_ms=latency(whole),
-                latency_ms_by_outcome={outcome: latency(sums) for outcome, sums in sorted(by_outcome.items())},
+                latency_ms_by_outcome={outcome: latency(sums) for outcome, sums in sorted(each.by_outcome.items())},
                 throughput_by_concurrency=throughput(whole.cells),
                 decode_solo_tok_s=solo,
                 decode_solo_samples=solo_samples,
-                out_tok_p50=median(by_outcome.get(Outcome.COMPLETED, Sums()), Spread.COMPLETION_TOKENS),
+                out_tok_p50=median(each.by_outcome.get(Outcome.COMPLETED, Sums()), Spread.COMPLETION_TOKENS),
             )
         )
     rows.sort(key=lambda row: (-row.requests, row.model))
@@ -77,29 +81,30 @@ def models(snapshot: Snapshot, asked: Asked) -> Models:
 def consumers(snapshot: Snapshot, asked: Asked) -> Consumers:
     """The keys by seconds of service."""
     found = snapshot.sums(asked.since, asked.until, asked.filter, ("key", "outcome"), spreads=LATENCIES)
-    by_model: dict[str, dict[str, int]] = {}
+    requests: dict[str, Counter[str]] = {}
     for group, sums in snapshot.sums(asked.since, asked.until, asked.filter, ("key", "model")).items():
-        by_model.setdefault(group.key, {})[group.model or NO_MODEL] = sums.requests
+        requests.setdefault(group.key, Counter())[group.model or NO_MODEL] += sums.requests
     rows = []
-    for name, by_outcome, open_calls in _told(snapshot, asked, found, "key"):
-        whole = together(by_outcome)
-        counts = usage(by_outcome, whole, open_calls, asked)
-        by = by_model.setdefault(name, {})
-        for course in open_calls:
-            if asked.since <= course.received_at < asked.until:
-                by[course.model or NO_MODEL] = by.get(course.model or NO_MODEL, 0) + 1
+    for each in _told(snapshot, asked, found, "key", weigh=lambda sums: sums.service_s):
+        whole = together(each.by_outcome)
+        counts = usage(each.by_outcome, whole, each.open_calls, asked)
+        by_model = Counter[str]()
+        for key in each.stands_for:
+            by_model.update(requests.get(key, {}))
+        new = (course for course in each.open_calls if asked.since <= course.received_at < asked.until)
+        by_model.update(course.model or NO_MODEL for course in new)
         rows.append(
             ConsumerUsage(
-                key=name or NO_KEY,
+                key=each.name or NO_KEY,
                 **counts,
                 service_s=round(whole.service_s, 3),
                 waited_s=round(whole.waited_s, 3),
-                models=dict(sorted(by.items())),
+                models=dict(sorted(by_model.items())),
                 abandoned_rate=rate(counts["abandoned"], counts["requests"]),
                 latency_ms=latency(whole),
             )
         )
-    rows.sort(key=lambda row: (-row.service_s, row.key))
+    rows.sort(key=lambda row: (row.key == OTHER, -row.service_s, row.key))
     return Consumers(window_of(asked), rows)
 
 
@@ -107,12 +112,12 @@ def workloads(snapshot: Snapshot, asked: Asked) -> Workloads:
     """The workloads by requests."""
     found = snapshot.sums(asked.since, asked.until, asked.filter, ("workload", "outcome"), spreads=LATENCIES)
     rows = []
-    for name, by_outcome, open_calls in _told(snapshot, asked, found, "workload"):
-        whole = together(by_outcome)
-        counts = usage(by_outcome, whole, open_calls, asked)
+    for each in _told(snapshot, asked, found, "workload"):
+        whole = together(each.by_outcome)
+        counts = usage(each.by_outcome, whole, each.open_calls, asked)
         rows.append(
             WorkloadUsage(
-                workload=name or NO_WORKLOAD,
+                workload=each.name or NO_WORKLOAD,
                 **counts,
                 service_s=round(whole.service_s, 3),
                 latency_ms=latency(whole),
@@ -120,7 +125,7 @@ def workloads(snapshot: Snapshot, asked: Asked) -> Workloads:
                 error_rate=rate(counts["errored"], counts["requests"]),
             )
         )
-    rows.sort(key=lambda row: (-row.requests, row.workload))
+    rows.sort(key=lambda row: (row.workload == OTHER, -row.requests, row.workload))
     return Workloads(window_of(asked), rows)
 
 
@@ -147,18 +152,51 @@ def _speed(by_bucket: Mapping[int, Sums], grid: Grid) -> ModelSpeed:
     )
 
 
+class _Told(NamedTuple):
+    """What is told in one row: the calls of one value of a dimension, or of many (`stands_for`) put together."""
+
+    name: str
+    by_outcome: dict[str, Sums]
+    open_calls: list[Course]
+    stands_for: Sequence[str]
+
+
 def _told(
-    snapshot: Snapshot, asked: Asked, found: Mapping[Group, Sums], by: str
-) -> Iterable[tuple[str, dict[str, Sums], list[Course]]]:
-    """For each value of a dimension: what its ended calls came to by outcome, and its open calls."""
+    snapshot: Snapshot,
+    asked: Asked,
+    found: Mapping[Group, Sums],
+    by: str,
+    *,
+    weigh: Callable[[Sums], float] = lambda sums: sums.requests,
+) -> list[_Told]:
+    """For each value of a dimension: what its ended calls came to by outcome, and its open calls.
+
+    Callers name what they like, so that there may be a name for every call: those behind the weightiest are put
+    together.
+    """
     by_outcome: dict[str, dict[str, Sums]] = {}
     for group, sums in found.items():
         by_outcome.setdefault(getattr(group, by), {})[group.outcome] = sums
     open_calls: dict[str, list[Course]] = {}
     for course in snapshot.open_calls(asked.filter):
         open_calls.setdefault(getattr(group_of(course), by), []).append(course)
-    for name in by_outcome.keys() | open_calls.keys():
-        yield name, by_outcome.get(name, {}), open_calls.get(name, [])
+    weights = {name: sum(map(weigh, sums.values())) for name, sums in by_outcome.items()}
+    rows = [
+        _Told(name, by_outcome.get(name, {}), open_calls.get(name, []), [name])
+        for name in by_outcome.keys() | open_calls.keys()
+    ]
+    if len(rows) <= MAX_ROWS:
+        return rows
+    rows.sort(key=lambda row: (row.name == OTHER, -weights.get(row.name, 0.0), -len(row.open_calls), row.name))
+    return [*rows[:MAX_ROWS], _put_together(rows[MAX_ROWS:])]
+
+
+def _put_together(rows: Sequence[_Told]) -> _Told:
+    by_outcome: dict[str, Sums] = {}
+    for row in rows:
+        for outcome, sums in row.by_outcome.items():
+            by_outcome.setdefault(outcome, Sums()).merge(sums)
+    return _Told(OTHER, by_outcome, [call for row in rows for call in row.open_calls], [row.name for row in rows])
 
 
 def window_of(asked: Asked, grid: Grid | None = None) -> Window:

@@ -20,6 +20,9 @@ FEW = 20
 NO_KEY, NO_WORKLOAD, NO_MODEL = "none", "(untagged)", "(unknown)"
 """How those are told that have none."""
 
+OTHER, MAX_ROWS = "<other>", 500
+"""How all are told that are behind so many others."""
+
 _SPREADS = {
     "queue_wait": Spread.QUEUE_WAIT, "waited": Spread.WAITED, "load_wait": Spread.LOAD_WAIT, "ttft": Spread.TTFT,
     "service": Spread.SERVICE, "total": Spread.TOTAL,
