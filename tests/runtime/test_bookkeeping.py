@@ -25,6 +25,12 @@ STAYS_SILENT = SPEAKS_AND + "sys.stdin.read()"
 DIES = SPEAKS_AND + "sys.exit(3)"
 STAYS_FOR_EVER = SPEAKS_AND + "time.sleep(600)"  # no-sleep-needed: it plays a process that does not end
 
+IS_BUSY = (
+    SPEAKS_AND + "end = time.process_time() + 2\nwhile time.process_time() < end: pass\n"
+    "print('{\"records\": 2}', flush=True); sys.stdin.read()"
+)
+TURNS_IN_CIRCLES = SPEAKS_AND + "\nwhile True: pass"
+
 
 class Heard:
     """Collects what a bookkeeper says, for tests that wait for it."""
@@ -111,6 +117,40 @@ async def test_a_silent_bookkeeper_is_taken_for_stuck_and_replaced() -> None:
         assert bookkeeping.pid != first
         assert first is not None
         assert not is_alive(first)
+
+
+@in_loop
+async def test_a_bookkeeper_that_is_stopped_is_replaced_by_one_that_goes_on(tmp_path: Path) -> None:
+    heard = Heard()
+    argv = command(tmp_path, gateway_id="g", boot_id="b1", keep=FOR_EVER)
+    async with keeping(argv, heard, silent_after_s=3.0) as bookkeeping:
+        await heard.next()
+        first = bookkeeping.pid
+        assert first is not None
+        os.kill(first, signal.SIGSTOP)
+        while bookkeeping.pid in {first, None}:
+            await heard.next()
+        while (await heard.next()).store != "ok":
+            pass
+        assert (bookkeeping.restarts, is_alive(first)) == (1, False)
+
+
+@in_loop
+async def test_a_bookkeeper_that_is_busy_with_one_step_is_left_to_it() -> None:
+    heard = Heard()
+    async with keeping(playing(IS_BUSY), heard, silent_after_s=0.2) as bookkeeping:
+        first = (await heard.next(), bookkeeping.pid)
+        assert (await heard.next()).records == 2  # after ten times as long as it may be silent
+        assert (bookkeeping.pid, bookkeeping.restarts) == (first[1], 0)
+
+
+@in_loop
+async def test_a_bookkeeper_that_turns_in_circles_is_replaced_in_the_end() -> None:
+    heard = Heard()
+    async with keeping(playing(TURNS_IN_CIRCLES), heard, silent_after_s=0.05) as bookkeeping:
+        await heard.next()
+        await heard.next()
+        assert bookkeeping.restarts == 1
 
 
 @in_loop

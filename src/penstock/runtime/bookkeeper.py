@@ -4,7 +4,8 @@
 
 The store's address may hold a password, which everybody could read in the arguments of a process: it comes in the
 environment. Standard input is a pipe from the gateway that says nothing: when it closes, the gateway is gone. On
-standard output one StoreStatus per second is printed as a line of JSON; a bookkeeper that is silent is taken for stuck.
+standard output one StoreStatus per second is printed as a line of JSON; a bookkeeper that is silent and does not work
+either is taken for stuck.
 """
 
 from __future__ import annotations

@@ -19,12 +19,15 @@ import msgspec
 
 from penstock.config.storage import StoreSettings
 from penstock.config.store_address import FILE_NAME, STORE_VARIABLE, StoreAddress, sqlite_address
+from penstock.sample.life import Life, life_of, works
 from penstock.store.status import StoreStatus
 
 ADDRESS_FILE = "store"
 KEEP_AS_USUAL = StoreSettings()
 
 SILENT_AFTER_S = 30.0
+SILENT_AND_BUSY = 30
+"""So many times as long it may be silent while it works; after that it is taken to turn in circles."""
 RESTART_FIRST_S = 0.25
 RESTART_AT_MOST_S = 10.0
 HEALTHY_AFTER_S = 60.0
@@ -170,15 +173,27 @@ class Bookkeeping:
     async def _listen(self, process: Process) -> None:
         """Return when it has closed its output, which is when it ends, or was silent for too long."""
         assert process.stdout is not None
-        try:
-            while True:
-                async with asyncio.timeout(self._silent_after_s):
-                    line = await process.stdout.readline()
-                if not line:
-                    return
-                self._heard(line)
-        except TimeoutError:
-            return
+        while line := await self._next_line(process.stdout, process.pid):
+            self._heard(line)
+
+    async def _next_line(self, stdout: asyncio.StreamReader, pid: int) -> bytes:
+        """What it says next; empty if it ends, or is taken for stuck.
+
+        One step of its work may take long, the more so where others want the same cores; so it is looked at twice in
+        the time that it may be silent, and given as much again as long as it works.
+        """
+        look_every_s = self._silent_after_s / 2
+        seen: Life | None = None
+        for looks in range(2 * SILENT_AND_BUSY):
+            try:
+                async with asyncio.timeout(look_every_s):
+                    return await stdout.readline()
+            except TimeoutError:
+                before, seen = seen, life_of(pid)
+                if looks and not works(before, seen, look_every_s):
+                    break
+        log.warning("bookkeeper_stuck pid=%d: it is silent, and killed; another one goes on where it was", pid)
+        return b""
 
     def _heard(self, line: bytes) -> None:
         self._heard_at_s = time.monotonic()
