@@ -187,7 +187,7 @@ class Call:
         except GatewayError as error:
             waiter.refused(error, now_s)
             return
-        may_wait_for_ever = self.caller is SILENT and target.settings.limits.queue_wait is None
+        may_wait_for_ever = self.caller is SILENT and target.queue_wait_s is None
         deadline = None if may_wait_for_ever else self._begin_by(target, facts)
         ticket = Ticket(
             id=record.id,
@@ -259,7 +259,7 @@ class Call:
             record.position_at_entry, record.estimated_wait_s = wait.position, wait.estimate_s
 
     def _begin_by(self, target: Target, facts: CallFacts) -> Deadline | None:
-        caller, allowed_s = self.caller, target.settings.limits.queue_wait
+        caller, allowed_s = self.caller, target.queue_wait_s
         read_timeout_s, comments_after_s = seconds(caller.read_timeout), self.context.comments_after_s
         gets_comments = facts.is_stream and comments_after_s is not None
         return begin_by(

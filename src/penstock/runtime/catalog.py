@@ -14,6 +14,7 @@ from penstock.config import filters
 from penstock.config.routing import ProfileSettings, SelectorSettings
 from penstock.config.schema import ModelSettings, Settings
 from penstock.config.values import ClientKey
+from penstock.core.capture import CaptureLevel
 from penstock.core.message import Edits
 from penstock.core.model import Choice, Strategy
 from penstock.errors import UnknownModel, UnknownProfile
@@ -28,6 +29,7 @@ BEHIND = ""
 class Target:
     """What a name leads to, as the relay needs it. Where a selector chooses, it speaks of the first of its models.
 
+    captures, trusts_pages, connect_s, queue_wait_s: settings that every call asks for, which here is quickly done.
     edits: what to change in the body of a request that asks for this name; None = nothing.
     engine_name: the name to write into requests; None = leave the caller's.
     credentials: headers that take the place of the caller's own; () = there are none to send.
@@ -41,6 +43,10 @@ class Target:
     engine_name: str | None
     forwards_client_key: bool
     api_key: str | None
+    captures: CaptureLevel
+    trusts_pages: bool
+    connect_s: float | None  # how long making a connection may take; None = as long as it takes
+    queue_wait_s: float | None  # how long a call may wait; None = as long as it takes
     credentials: Credentials = ()
     selector: str | None = None
     choice: Choice | None = None
@@ -169,6 +175,10 @@ def _target(name: str, model: ModelSettings, asked: str) -> Target:
         model.use_model_name,
         model.client_key is ClientKey.FORWARD,
         model.api_key,
+        model.captures,
+        model.upstream_pages == "trusted",
+        model.limits.connect,
+        model.limits.queue_wait,
         _credentials(model.api_key),
     )
 

@@ -54,7 +54,7 @@ def request_to(
     elif b"te" in fields and wants_trailers(fields[b"te"]):
         lines = lines[:-2] + TE_LINES
     path = (endpoint.engine_path or endpoint.path) + facts.query
-    return Request(head.method, path, lines, facts.body, target.settings.limits.connect)
+    return Request(head.method, path, lines, facts.body, target.connect_s)
 
 
 def asks_websocket(endpoint: Endpoint, head: Head) -> bool:

@@ -128,7 +128,7 @@ class Relay:
     def _enter(self) -> None:
         self._target = self._wanted
         if self.call.capture is not None:
-            self.call.capture.model(self._wanted.settings.captures)
+            self.call.capture.model(self._wanted.captures)
         self._answer.expect(self._facts)
         if self._wanted is self._context.behind:
             self.call.pass_by()
@@ -194,7 +194,7 @@ class Relay:
 
     def _go(self, replica_id: str) -> None:
         answer, target = self._answer, self._target
-        answer.trusts_pages = target.settings.upstream_pages == "trusted"
+        answer.trusts_pages = target.trusts_pages
         request = request_to(
             self._endpoint,
             self._head,
