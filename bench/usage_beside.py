@@ -23,7 +23,7 @@ from pathlib import Path
 
 from bench.rig.build import build
 from bench.rig.client import Load, run
-from bench.rig.processes import role, tree
+from bench.rig.processes import peak_mb_by_role
 from bench.rig.proxies import penstock, upstream
 
 ASKERS = 2
@@ -88,12 +88,12 @@ def main() -> None:
             asking = Asking(target.port, args.last)
             run(build(), target.port, load)
             time.sleep(3.0)
-            before = _memory_mb(target.pid)
+            before = peak_mb_by_role(target.pid)
             for _ in range(args.rounds):
                 alone.append(_p99_us(target.port, load))
                 with asking.going_on():
                     beside.append(_p99_us(target.port, load))
-            after = _memory_mb(target.pid)
+            after = peak_mb_by_role(target.pid)
     ratio = statistics.median(beside) / statistics.median(alone)
     print(f"{args.rounds} rounds by turns, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     print(f"p99 of calls, ms: alone {_told_ms(alone)}; beside questions {_told_ms(beside)}; ratio {ratio:.2f}")
@@ -124,15 +124,6 @@ def _p99_us(port: int, load: Load) -> int:
 def _told_ms(values_us: list[int]) -> str:
     values = sorted(value / 1000 for value in values_us)
     return f"{statistics.median(values):.1f} ({values[0]:.1f} to {values[-1]:.1f})"
-
-
-def _memory_mb(pid: int) -> dict[str, float]:
-    """The most that each process ever had resident."""
-    found = {}
-    for member in tree(pid):
-        status = Path(f"/proc/{member}/status").read_text()
-        found[role(member)] = int(status.partition("VmHWM:")[2].split()[0]) / 1e3
-    return found
 
 
 if __name__ == "__main__":

@@ -99,6 +99,12 @@ def rss_bytes(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def peak_mb_by_role(pid: int) -> dict[str, float]:
+    """The most that each process of a tree ever had resident."""
+    status = {role(member): (PROC / str(member) / "status").read_text() for member in tree(pid)}
+    return {name: int(text.partition("VmHWM:")[2].split()[0]) / 1e3 for name, text in status.items()}
+
+
 def role(pid: int) -> str:
     """What a process of a tree is, in a word, from its command line."""
     words = (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
