@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from penstock.cli.report_html import MAX_ROWS, page_of
 from tests.cli.reports import ESCAPES, HOSTILE, a_report, a_week
-from tests.web.page_server import missing
+from tests.web.chromium import chromium
 
-CHROMIUM = Path("/usr/bin/chromium")
 ALL = ("model", "key", "workload")
 CHARTS = ("Offered, active, queued", "Calls per day, by outcome", "Tokens by model", "Waits")
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
@@ -22,12 +21,8 @@ Opening = Callable[..., Page]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        missing("Chromium")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")
