@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.program import Program, chat_body, engine_cmd, id_of, run
 from tests.fakes import in_loop
+from tests.store.both import KINDS, environ_for
 from tests.store.postgres_server import Server
 
 CONFIG = f"""
@@ -28,14 +29,12 @@ def exported(folder: Path, *argv: str, **environ: str) -> dict[str, dict[str, ob
     return {each["id"]: each for each in found}
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+@pytest.mark.parametrize("kind", KINDS)
 @in_loop
 async def test_all_calls_are_there_at_once_whether_the_gateway_runs_or_was_killed(
     tmp_path: Path, kind: str, request: pytest.FixtureRequest
 ) -> None:
-    environ = {}
-    if kind == "postgres":
-        environ["DATABASE_URL"] = request.getfixturevalue("postgres").new_database()
+    environ = environ_for(kind, request)
     with Program(tmp_path, CONFIG, **environ) as program:
         answers = [await program.chat("a", fake={"tokens": tokens}) for tokens in (1, 2, 3)]
         refused = await program.chat("nobody")

@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.program import Program, chat_body, engine_cmd, id_of, run
 from tests.fakes import in_loop
+from tests.store.both import KINDS, environ_for
 
 CONFIG = f"""penstock: 1
 devices: {{gpu0: {{memory: 1GiB}}}}
@@ -43,14 +44,12 @@ async def some_calls(program: Program) -> set[str]:
     return set(map(id_of, answers))
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+@pytest.mark.parametrize("kind", KINDS)
 @in_loop
 async def test_it_says_the_same_whether_the_gateway_runs_or_not(
     tmp_path: Path, kind: str, request: pytest.FixtureRequest
 ) -> None:
-    environ = {}
-    if kind == "postgres":
-        environ["DATABASE_URL"] = request.getfixturevalue("postgres").new_database()
+    environ = environ_for(kind, request)
     with Program(tmp_path, CONFIG, **environ) as program:
         await program.closed_records(await some_calls(program))
         beside = reported(tmp_path, "--last", "1h", **environ)

@@ -17,9 +17,9 @@ from penstock.core.record import CallRecord
 from penstock.store.base import EVER, Checkpoint, Kind, Store, Window
 from penstock.store.exporting import FORMATS, fields_of, pages
 from penstock.store.importing import import_lines
-from penstock.store.postgres import PostgresStore
 from penstock.store.segments import MAX_LINE_BYTES
 from penstock.store.sqlite import SqliteStore
+from tests.store.both import KINDS, new_url, prepared
 from tests.store.some_calls import a_full_call, a_load, a_sample, an_open_call, ended, rows
 from tests.store.test_stores import noted
 
@@ -30,16 +30,10 @@ ASKED_FOR = (
 )
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    store: Store
-    if request.param == "sqlite":
-        store = SqliteStore(tmp_path / "penstock.db")
-    else:
-        store = PostgresStore(request.getfixturevalue("postgres").new_database())
-    store.prepare()
-    yield store
-    store.close()
+    with prepared(new_url(request.param, tmp_path, request)) as store:
+        yield store
 
 
 def exported(store: Store, form: str, kind: Kind = Kind.CALLS, window: Window = EVER) -> bytes:

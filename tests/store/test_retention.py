@@ -13,6 +13,7 @@ from penstock.store.belief import Belief
 from penstock.store.postgres import PostgresStore
 from penstock.store.retention import LOOK_EVERY_S, MEASURE_EVERY_S, REST_S, STEP_ROWS, Limits, Retention
 from penstock.store.sqlite import GIVE_BACK_PAGES, KEPT_FREE_PAGES, SqliteStore
+from tests.store.both import KINDS, new_url, prepared
 from tests.store.some_calls import a_load, a_sample, an_open_call, ended, rows
 from tests.store.test_stores import noted
 
@@ -31,17 +32,11 @@ class Clock:
         return self.now_s
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    store: Store
-    if request.param == "sqlite":
-        store = SqliteStore(tmp_path / "penstock.db")
-    else:
-        store = PostgresStore(request.getfixturevalue("postgres").new_database())
-    store.prepare()
-    store.believe(Belief(NOW))
-    yield store
-    store.close()
+    with prepared(new_url(request.param, tmp_path, request)) as store:
+        store.believe(Belief(NOW))
+        yield store
 
 
 def a_call(number: int, age_s: float) -> CallRecord:

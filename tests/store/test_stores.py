@@ -12,26 +12,19 @@ from penstock.core.record import CallRecord
 from penstock.store.base import Checkpoint, Kind, Place, Store, Window
 from penstock.store.belief import Belief
 from penstock.store.journal import Journal
-from penstock.store.postgres import PostgresStore
 from penstock.store.rows import Noted, load_of, record_of, sample_of
 from penstock.store.segments import BadLine, Lines, read_segment, segments_in
-from penstock.store.sqlite import SqliteStore
+from tests.store.both import KINDS, new_url, prepared
 from tests.store.some_calls import a_full_call, a_load, a_sample, an_open_call, ended, rows
 
 HERE = Checkpoint("g", "00000001-b1.jsonl", 100)
 AT = 1_700_000_000.0
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    store: Store
-    if request.param == "sqlite":
-        store = SqliteStore(tmp_path / "penstock.db")
-    else:
-        store = PostgresStore(request.getfixturevalue("postgres").new_database())
-    store.prepare()
-    yield store
-    store.close()
+    with prepared(new_url(request.param, tmp_path, request)) as store:
+        yield store
 
 
 def fields_of(record: CallRecord | None) -> dict[str, object]:

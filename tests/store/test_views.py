@@ -11,8 +11,8 @@ from sqlalchemy import Engine, create_engine
 
 from penstock.core.record import CallRecord
 from penstock.store.base import Checkpoint, Store
-from penstock.store.postgres import PostgresStore
 from penstock.store.sqlite import SqliteStore
+from tests.store.both import KINDS, new_url, prepared
 from tests.store.some_calls import a_load, a_sample, an_open_call, ended, rows
 from tests.store.test_stores import noted
 
@@ -40,19 +40,13 @@ class Database:
             return [dict(row._mapping) for row in connection.exec_driver_sql(question)]
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=KINDS)
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    store: Store
-    if request.param == "sqlite":
-        store, url = SqliteStore(tmp_path / "penstock.db"), f"sqlite:///{tmp_path / 'penstock.db'}"
-    else:
-        url = request.getfixturevalue("postgres").new_database()
-        store = PostgresStore(url)
-    store.prepare()
-    database = Database(store, url)
-    yield database
-    database.engine.dispose()
-    store.close()
+    url = new_url(request.param, tmp_path, request)
+    with prepared(url) as store:
+        database = Database(store, url)
+        yield database
+        database.engine.dispose()
 
 
 def a_served_call() -> CallRecord:

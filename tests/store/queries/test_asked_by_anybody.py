@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 
-from penstock.store.postgres import PostgresStore
-from penstock.store.sqlite import SqliteStore
 from tests.cli.test_usage import alone
 from tests.core.courses import NOW
+from tests.store.both import KINDS, new_url, prepared
 from tests.store.queries.histories import AnyStore, fill, sharing
 from tests.store.queries.test_rollups import some_history
 
@@ -35,18 +34,12 @@ class World:
     url: str
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=KINDS)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    store: AnyStore
-    if request.param == "sqlite":
-        store, url = SqliteStore(tmp_path / "penstock.db"), f"sqlite:///{tmp_path / 'penstock.db'}"
-    else:
-        url = request.getfixturevalue("postgres").new_database()
-        store = PostgresStore(url)
-    store.prepare()
-    fill(store, some_history(), sharing())
-    yield World(store, url)
-    store.close()
+    url = new_url(request.param, tmp_path, request)
+    with prepared(url) as store:
+        fill(store, some_history(), sharing())
+        yield World(store, url)
 
 
 def get(url: str) -> tuple[int, Any]:

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from penstock.config.store_address import StoreAddress, read_address, sqlite_address
-from penstock.store.postgres import PostgresStore
+from penstock.config.store_address import StoreAddress, read_address
 from penstock.store.queries.reader import Busy, Reader, TookTooLong
 from penstock.store.queries.snapshot import Snapshot
-from penstock.store.sqlite import SqliteStore
+from tests.store.both import KINDS, new_url, prepared
 from tests.store.postgres_server import Server
 
 ENDLESS = text("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000) SELECT i FROM n")
@@ -23,19 +22,12 @@ SUM_OF_MANY = text(
 )
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=KINDS)
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> StoreAddress:
     """Of a store with nothing in it."""
-    store: SqliteStore | PostgresStore
-    if request.param == "sqlite":
-        path = tmp_path / "penstock.db"
-        store, address = SqliteStore(path), sqlite_address(path)
-    else:
-        url = request.getfixturevalue("postgres").new_database()
-        store, address = PostgresStore(url), read_address(url)
-    store.prepare()
-    store.close()
-    return address
+    url = new_url(request.param, tmp_path, request)
+    with prepared(url):
+        return read_address(url)
 
 
 @pytest.fixture
