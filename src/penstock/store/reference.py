@@ -32,7 +32,9 @@ the variable `DATABASE_URL` names another. The store may be away for hours: noth
   came from a cache. Refusals never count tokens.
 
 `penstock export --jsonl` (or `--csv`, `--parquet`) writes one object for each call, with the names below, those that
-are derived among them; `penstock store ddl` prints the tables.
+are derived among them; `penstock store ddl` prints the tables. A CSV holds every text as it is, so that it can be
+imported again: names that callers and operators chose may begin with `=`, `+`, `-` or `@`, which spreadsheets take for
+formulas. Open one of strangers' calls as text.
 """
 
 _TROUBLE = """
