@@ -102,8 +102,8 @@ class CallFacts:
     body: tuple[Body, ...]
     query: bytes = b""
     is_stream: bool = False
-    hides_usage_chunk: bool = False
     prompt_tokens: int = 0  # estimate from the size of what the model has to read
+    hides_usage_chunk: bool = False
     priority: int | None = None  # as asked in the body; None = not asked or unreadable
     has_priority: bool = False  # the body has a `priority`, readable or not: who must not pass it on drops it
     workload: str | None = None

@@ -65,7 +65,7 @@ def read(head: Head, body: Body, *, can_stream: bool, counts_by_options: bool = 
         raise explained(exc, body) from exc
     is_stream = can_stream and peek.stream is True
     model = checked_name(peek.model)
-    facts = CallFacts(model, pieces, head.query, is_stream, prompt_tokens=prompt_tokens_of(source))
+    facts = CallFacts(model, pieces, head.query, is_stream, prompt_tokens_of(source))
     if peek.metadata is not _ABSENT:
         _take_workload(facts, peek.metadata)
     if peek.prompt_cache_key is not _ABSENT:

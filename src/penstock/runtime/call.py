@@ -189,17 +189,10 @@ class Call:
             return
         may_wait_for_ever = self.caller is SILENT and target.queue_wait_s is None
         deadline = None if may_wait_for_ever else self._begin_by(target, facts)
-        ticket = Ticket(
-            id=record.id,
-            model=target.model,
-            key=record.key or record.key_fingerprint or "",
-            arrived_s=now_s,
-            priority=priority,
-            prompt_tokens=facts.prompt_tokens,
-            deadline_s=None if deadline is None else self.opened_s + deadline.at_s,
-            limit=None if deadline is None else deadline.limit,
-            choice=choice,
-        )
+        must_begin_s, limit = (None, None) if deadline is None else (self.opened_s + deadline.at_s, deadline.limit)
+        shown = record.key or record.key_fingerprint or ""
+        tokens = facts.prompt_tokens
+        ticket = Ticket(record.id, target.model, shown, now_s, priority, tokens, must_begin_s, limit, choice)
         record.caused_load = context.dispatcher.enter(ticket, waiter)
         if self.phase is READING:  # told nothing yet: it waits
             if choice is not None:
