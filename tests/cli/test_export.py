@@ -30,7 +30,8 @@ def a_place(folder: Path) -> Where:
     ("asked", "window"),
     [
         (("24h", None, None), Window(NOW - 86_400, NOW)),
-        ((None, None, None), Window(None, NOW)),
+        ((None, None, None), Window(None, None)),
+        ((None, "1000", None), Window(1000.0, NOW)),
         ((None, "1000", "2000.5"), Window(1000.0, 2000.5)),
         ((None, "2023-11-14T00:00:00Z", None), Window(1_699_920_000.0, NOW)),
     ],
@@ -42,10 +43,22 @@ def test_a_window_is_a_span_back_from_now_or_from_and_to(
 
 
 @pytest.mark.parametrize(
-    "asked", [("soon", None, None), ("1h", "1000", None), (None, "2000", "1000"), (None, "next year", None)]
+    "asked",
+    [
+        ("soon", None, None),
+        ("0", None, None),
+        ("0s", None, None),
+        ("1h", "1000", None),
+        (None, "2000", "1000"),
+        (None, "next year", None),
+        (None, "nan", None),
+        (None, None, "nan"),
+        (None, None, "inf"),
+        (None, "-1e400", None),
+    ],
 )
 def test_a_window_that_makes_no_sense_is_refused(asked: tuple[str | None, str | None, str | None]) -> None:
-    with pytest.raises(ValueError, match=r"duration|not both|before|no moment"):
+    with pytest.raises(ValueError, match=r"no length|not both|before|no moment"):
         window_of(*asked, now=NOW)
 
 

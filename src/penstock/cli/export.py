@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -32,31 +33,46 @@ class ExportOptions:
 
 
 def window_of(last: str | None, since: str | None, until: str | None, *, now: float) -> Window:
-    """What `--last`, `--from` and `--to` mean; without an end, up to now. Raises ValueError."""
+    """What `--last`, `--from` and `--to` mean; without an end, up to now. Raises ValueError.
+
+    None of them is all there is: also what came, it seems, in the future, when the clock was wrong.
+    """
+    if last is since is until is None:
+        return EVER
     if last is not None:
         if since is not None or until is not None:
             raise ValueError("--last, or --from and --to, not both")
-        try:
-            return Window(now - seconds(last), now)
-        except ValueError:
-            raise ValueError(f'"{last}" is no duration: write 30m, 24h or 7d') from None
+        return Window(now - _length_s(last), now)
     start, end = None if since is None else moment(since), now if until is None else moment(until)
     if start is not None and start >= end:
         raise ValueError("--from must be before --to")
     return Window(start, end)
 
 
-def moment(text: str) -> float:
-    """Epoch seconds, or a date with or without time: UTC, as everywhere, unless it says otherwise."""
+def _length_s(last: str) -> float:
+    """Raises ValueError."""
     try:
-        return float(text)
+        length_s = seconds(last)
     except ValueError:
-        pass
+        length_s = 0.0
+    if length_s <= 0:
+        raise ValueError(f'"{last}" is no length of time: write 30m, 24h or 7d')
+    return length_s
+
+
+def moment(text: str) -> float:
+    """Epoch seconds, or a date with or without time: UTC unless it says otherwise. Raises ValueError."""
     try:
-        read = datetime.fromisoformat(text)
-        return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        raise ValueError(f'"{text}" is no moment: write 2026-01-31, 2026-01-31T12:00:00Z or epoch seconds') from None
+        found = float(text)
+    except ValueError:
+        try:
+            read = datetime.fromisoformat(text)
+            found = (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
+        except (ValueError, OverflowError):
+            found = math.nan
+    if not math.isfinite(found):
+        raise ValueError(f'"{text}" is no moment: write 2026-01-31, 2026-01-31T12:00:00Z or epoch seconds')
+    return found
 
 
 def export(where: Where, options: ExportOptions) -> int:
