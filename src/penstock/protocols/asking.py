@@ -14,7 +14,7 @@ from penstock.core.message import Body, CallFacts, Edits, Head
 from penstock.core.names import oddity
 from penstock.errors import MissingModel, OddModelName
 from penstock.protocols import jsonbody
-from penstock.protocols.estimate import prompt_tokens_of
+from penstock.protocols.estimate import prompt_tokens, prompt_tokens_of
 from penstock.protocols.jsonpieces import Source
 from penstock.protocols.unreadable import explained
 
@@ -58,14 +58,15 @@ def read(head: Head, body: Body, *, can_stream: bool, counts_by_options: bool = 
     only if `stream_options.include_usage` asks for it: where the caller did not, we do.
     """
     pieces = jsonbody.opened(body)
-    source = Source.of(pieces)
+    source = Source.of(pieces) if len(body) > jsonbody.SMALL_BYTES else None
     try:
-        peek = _peek(source.text)
+        peek = _peek(pieces[0] if source is None else source.text)
     except jsonbody.UNREADABLE as exc:
         raise explained(exc, body) from exc
     is_stream = can_stream and peek.stream is True
     model = checked_name(peek.model)
-    facts = CallFacts(model, pieces, head.query, is_stream, prompt_tokens_of(source))
+    tokens = prompt_tokens(body) if source is None else prompt_tokens_of(source)
+    facts = CallFacts(model, pieces, head.query, is_stream, tokens)
     if peek.metadata is not _ABSENT:
         _take_workload(facts, peek.metadata)
     if peek.prompt_cache_key is not _ABSENT:

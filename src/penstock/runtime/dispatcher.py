@@ -49,6 +49,7 @@ class Dispatcher:
         self.read_memory: Callable[[], dict[str, int]] = dict  # free bytes by device, where that is quickly known
         self.loads: Loads | None = None  # keeps account of them; None = nobody does
         self.wait_clock = WaitClock(scheduler)
+        self.replicas = scheduler.replicas
         self._scheduler = scheduler
         self._engines = engines
         self._clock = clock
@@ -192,10 +193,6 @@ class Dispatcher:
     def waiting(self) -> Iterator[Ticket]:
         """In the order of service as it looks now. Take what you need before the next fact."""
         return self._scheduler.waiting()
-
-    @property
-    def replicas(self) -> dict[str, Replica]:
-        return self._scheduler.replicas
 
     def waiting_count(self, model: str | None = None) -> int:
         return self._scheduler.waiting_count(model)

@@ -99,15 +99,15 @@ class Journal:
 
     def opened(self, record: CallRecord) -> None:
         """Queue the line that says that the call exists, with what is known so far. May be repeated when more is."""
-        if not self.is_full:  # dropped without being counted as lost: the closing line has all fields
+        if self.failure is None or not self.is_full:  # else dropped, not counted as lost: the closing line has all
             self._queue_line(_open_line(record))
 
     def closed(self, record: CallRecord) -> None:
         """Queue the line with everything about a call that has ended."""
-        if self.is_full:
-            self.records_lost += 1
-        else:
+        if self.failure is None or not self.is_full:
             self._queue_line(_full_line(record))
+        else:
+            self.records_lost += 1
 
     def amended(self, record: CallRecord) -> None:
         """Queue the line of a call that has ended once more: its energy is known now."""
