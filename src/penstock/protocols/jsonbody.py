@@ -38,6 +38,7 @@ UNIQUE = ("model", "stream", "stream_options")
 
 _NAMES = tuple(f'"{member}"'.encode("ascii") for member in UNIQUE)
 _MODEL, _STREAM, _STREAM_OPTIONS = _NAMES
+_STREAM_ANY = b'"stream'
 _ESCAPED_LETTER = re.compile(rb"\\u00[567]")
 
 
@@ -56,8 +57,7 @@ def opened(body: Body) -> Pieces:
     count = body.count
     if (
         count(_MODEL) > 1
-        or count(_STREAM) > 1
-        or count(_STREAM_OPTIONS) > 1
+        or (count(_STREAM_ANY) > 1 and (count(_STREAM) > 1 or count(_STREAM_OPTIONS) > 1))
         or (count(b"\\u00") and _ESCAPED_LETTER.search(body))
     ):
         _checked(body)

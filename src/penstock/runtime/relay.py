@@ -13,7 +13,7 @@ from penstock import errors
 from penstock.core.key import Key
 from penstock.core.message import Body, CallFacts, Head
 from penstock.core.origin import is_loopback
-from penstock.core.outcomes import QUEUED, READING, STREAMING, CallPhase, Outcome, outcome_of_answer
+from penstock.core.outcomes import DONE, QUEUED, READING, STREAMING, CallPhase, Outcome, outcome_of_answer
 from penstock.errors import Unauthorized
 from penstock.protocols.endpoints import Endpoint
 from penstock.runtime.answer import Answer, Nobody
@@ -353,7 +353,7 @@ class Relay:
     def _written(self, is_written: bool) -> None:
         """The engine had ended; now the client has the last byte, or has left."""
         call = self.call
-        if call.is_done:  # interrupted in between
+        if call.phase is DONE:  # interrupted in between
             return
         record, failure = call.record, self._answer.meter.failure
         if not is_written:

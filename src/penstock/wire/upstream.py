@@ -75,7 +75,7 @@ class Connection(asyncio.Protocol):
     """One connection to an engine."""
 
     __slots__ = (
-        "_asks_upgrade",
+        "_asked",
         "_closes_at_end",
         "_fault",
         "_headers",
@@ -119,7 +119,7 @@ class Connection(asyncio.Protocol):
         self._trailers: Headers = []
         self._overhead_bytes = 0  # of what is no body, since the last of the body
         self._is_head_request = head.startswith(b"HEAD ")
-        self._asks_upgrade = head.find(UPGRADE) >= 0
+        self._asked = head  # looked into only if the answer is to change the protocol
         outbox = self._pool.outbox
         if len(body) == 1 and len(body[0]) < JOIN_BELOW_BYTES:
             outbox.write(self.transport, head + body[0])
@@ -252,7 +252,7 @@ class Connection(asyncio.Protocol):
         headers, self._headers = self._headers, []
         status = self._parser.get_status_code()
         sink = self._sink
-        if status == SWITCHING and self._asks_upgrade and sink is not None:
+        if status == SWITCHING and UPGRADE in self._asked and sink is not None:
             self._is_tunnel = True
             self._upgraded = without_named(headers)
             return
