@@ -195,3 +195,77 @@ def test_what_this_machine_lacks_is_warned_of(tmp_path: Path) -> None:
         "models.b.cmd: found no program `no-such-program`, expected a program on PATH, or the path of one",
         f"models.c.cwd: found no folder {tmp_path}/nowhere, expected a folder",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "models: {a: {upstream: 'http://x', aliases: [b, ' c']}}",
+            (
+                'c.yaml:2:49: models.a.aliases[1]: found " c", '
+                "expected a name: printable, without spaces around it, at most 256 characters"
+            ),
+        ),
+        (
+            "models: {a: {cmd: 'x ${PORT}', env: [A=1, B]}}",
+            "c.yaml:2:43: models.a.env[1]: found a value that is not shown, expected `NAME=value`",
+        ),
+        ("listen: [':80', there]", 'c.yaml:2:17: listen[1]: found "there", expected "host:port" or ":port"'),
+        (
+            "trusted_proxies: [10.0.0.1, 10.0.0.0/33]",
+            'c.yaml:2:29: trusted_proxies[1]: found "10.0.0.0/33", expected an address or a network such as 10.0.0.0/8',
+        ),
+        (
+            "models: [{name: a}]",
+            (
+                "c.yaml:2:9: models: found a list, "
+                "expected a mapping from names to models, such as `qwen: {upstream: http://127.0.0.1:8000}`"
+            ),
+        ),
+        (
+            "models: {a: /m.gguf}",
+            'c.yaml:2:13: models.a: found "/m.gguf", expected a mapping with one of `cmd`, `gguf` or `upstream` in it',
+        ),
+        (
+            "models:\n  a:\n  ",
+            "c.yaml:3:3: models.a: found nothing, expected a mapping with one of `cmd`, `gguf` or `upstream` in it",
+        ),
+        (
+            "keys: {ann: sk-0123456789}",
+            (
+                "c.yaml:2:13: keys.ann: found a value that is not shown, "
+                "expected a mapping with a `hash` in it, as `penstock keys` makes them"
+            ),
+        ),
+        (
+            f"keys: {{ann: {{hash: 'sha256:{'0' * 64}', role: boss}}}}",
+            'c.yaml:2:101: keys.ann.role: found "boss", expected `none`, `viewer` or `admin`',
+        ),
+        ("keys: {ann: {}}", "c.yaml:2:13: keys.ann: found no `hash`, expected one, as `penstock keys` makes them"),
+    ],
+)
+def test_what_does_not_fit_is_told_where_it_stands_with_what_does(text: str, told: str) -> None:
+    assert messages(text) == [told]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("hello", '"hello"'), ("- a\n- b", "a list"), ("server {\n}", '"server { }"')]
+)
+def test_what_is_no_configuration_at_all_is_refused(text: str, found: str) -> None:
+    with pytest.raises(ConfigError, match="expected keys and their values") as raised:
+        read(text)
+    assert [fault.found for fault in raised.value.faults] == [found]
+
+
+@pytest.mark.parametrize("text", ["", "penstock: 1", "penstock: 1\nlisten: ':80'", "models: {}"])
+def test_a_file_without_models_is_warned_of(text: str) -> None:
+    assert [warning.found for warning in read(text).warnings] == ["no models"]
+
+
+def test_a_file_that_is_larger_than_any_or_in_another_encoding_is_told_as_that(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="more than 16777216 bytes"):
+        load(Path("/dev/zero"), environ={})
+    (tmp_path / "wide.yaml").write_text("penstock: 1", "utf-16")
+    with pytest.raises(ConfigError, match="found text in UTF-16, expected text in UTF-8"):
+        load(tmp_path / "wide.yaml", environ={})

@@ -69,6 +69,8 @@ hooks:
   on_startup:
     preload: ["gpt-4o-mini", "nobody"]
 """
+ONE = "models: {m: {cmd: 'x ${PORT}'}}\n"
+"""A model, without which a file is warned of."""
 
 
 def test_a_realistic_file_means_what_it_means_there() -> None:
@@ -175,7 +177,7 @@ def test_a_router_that_decides_nothing_is_refused() -> None:
 
 
 def test_each_api_key_opens_everything_as_there_and_only_its_hash_goes_on() -> None:
-    loaded = read("apiKeys: [abc, 'sk-${env.A}', abc]", {"A": "1"})
+    loaded = read(f"{ONE}apiKeys: [abc, 'sk-${{env.A}}', abc]", {"A": "1"})
     assert loaded.warnings == ()
     keys = loaded.settings.keys
     assert [(name, key.hash) for name, key in keys.items()] == [("key-1", hashed("abc")), ("key-2", hashed("sk-1"))]
@@ -230,6 +232,6 @@ def test_what_llama_swap_refuses_is_refused(text: str, found: str) -> None:
 
 
 def test_a_short_health_check_timeout_is_raised_with_a_warning() -> None:
-    loaded = read("healthCheckTimeout: 5")
+    loaded = read(f"{ONE}healthCheckTimeout: 5")
     assert loaded.settings.load_timeout == 15
     assert [warning.key for warning in loaded.warnings] == ["healthCheckTimeout"]

@@ -155,7 +155,7 @@ def test_files_of_pages_never_load_a_model_unless_it_is_said_otherwise(text: str
         ("peers: {p: {proxy: 'http://p', models: [x], apiKey: '${x}'}}", "peers.p.apiKey", "the unknown macro `${x}`"),
         ("peers: {p: {proxy: 'http://p', models: [x], timeouts: {connect: -1}}}", "peers.p.timeouts.connect", "-1"),
         ("peers: {p: {proxy: 'http://p', models: [x], timeouts: 3}}", "peers.p.timeouts", "3"),
-        ("upstream: {ignorePaths: ['(']}", "upstream.ignorePaths", "a list"),
+        ("upstream: {ignorePaths: ['(']}", "upstream.ignorePaths[0]", '"("'),
         ("sendLoadingState: often", "sendLoadingState", '"often"'),
     ],
 )

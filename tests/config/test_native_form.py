@@ -210,7 +210,7 @@ def test_what_a_model_does_not_say_about_leaving_and_waiting_is_as_in_the_file()
 
 def test_a_pattern_that_is_none_is_told_at_its_place() -> None:
     assert messages("upstream_ignore_paths: ['a', '(']") == [
-        "c.yaml:2:24: upstream_ignore_paths: found a list, expected a list of regular expressions"
+        'c.yaml:2:30: upstream_ignore_paths[1]: found "(", expected a regular expression'
     ]
     assert messages("wait_comments_after: soon")[0].endswith(
         'found "soon", expected "off", or a duration such as 1 or "500ms"'

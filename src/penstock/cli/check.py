@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TextIO
 
 from penstock.config.faults import Fault
-from penstock.config.load import ConfigError, Loaded, load
+from penstock.config.load import MAX_FILE_BYTES, ConfigError, Loaded, load
+from penstock.drawing.names import shown_name
 
 FINE, BAD_CONFIGURATION = 0, 3
 _SHOWN_CHARS = 100
@@ -50,7 +51,8 @@ def told(path: Path, faults: Sequence[Fault], warnings: Sequence[Fault] = ()) ->
 
 def _lines_of(path: Path) -> list[str]:
     try:
-        return path.read_text("utf-8", "replace").split("\n")
+        with path.open("rb") as file:
+            return file.read(MAX_FILE_BYTES).decode("utf-8", "replace").split("\n")
     except OSError:
         return []
 
@@ -61,6 +63,7 @@ def _excerpt(fault: Fault, lines: list[str]) -> str:
         return ""
     start = max(0, fault.mark.column - 1 - _BEFORE_CARET_CHARS)
     shown = lines[fault.mark.line - 1][start : start + _SHOWN_CHARS].expandtabs(1).rstrip()
+    shown = shown_name(shown)  # what stands in a file must not act on a terminal
     return f"    {shown}\n    {' ' * (fault.mark.column - 1 - start)}^\n"
 
 

@@ -36,6 +36,13 @@ def examine(settings: Settings, root: Node, findings: Findings) -> None:
         step(check)
 
 
+def _something(check: Check) -> None:
+    """A file that names nothing is most likely another file, or an unfinished one."""
+    settings = check.settings
+    if not (settings.models or settings.peers or settings.pass_through or check.findings.faults):
+        check.warn(check.root, "no models", "at least one under `models`, or a peer")
+
+
 def _ways(check: Check) -> None:
     """Exactly one way to run each model, and no key that this way ignores."""
     for node, _ in check.models():
@@ -241,6 +248,6 @@ def _room(check: Check) -> None:
 
 
 _STEPS: tuple[Callable[[Check], None], ...] = (
-    _ways, _names, _groups, _matrix, _preload, _references, _filters, _commands, _late_macros, _ports, _priorities,
-    peers, selectors, profiles, _room,
+    _something, _ways, _names, _groups, _matrix, _preload, _references, _filters, _commands, _late_macros, _ports,
+    _priorities, peers, selectors, profiles, _room,
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,14 +16,16 @@ from penstock.config.filters import with_aliases
 from penstock.config.formats import litellm, llama_swap, router_model_custom
 from penstock.config.keys import spelled
 from penstock.config.machine import look_around
-from penstock.config.positions import Node, parse
+from penstock.config.positions import MAX_TEXT_CHARS, Node, parse
 from penstock.config.resolve import resolved
 from penstock.config.schema import NATIVE_PORT, Settings
-from penstock.config.validate import understood
+from penstock.config.validate import described, understood
 
 __all__ = ["FORMATS", "ConfigError", "Fault", "Loaded", "argv", "declared_slots", "load", "loads"]
 
 NATIVE, LLAMA_SWAP, LITELLM, ROUTER_MODEL_CUSTOM = FORMATS = ("native", "llama-swap", "litellm", "router-model-custom")
+
+MAX_FILE_BYTES = 4 * MAX_TEXT_CHARS
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,15 @@ def loads(
 
 def _text_of(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            fault = Fault(str(path), None, "", f"more than {MAX_FILE_BYTES} bytes", "a configuration file")
+            raise ConfigError([fault])
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        if error.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise ConfigError([Fault(str(path), None, "", "text in UTF-16", "text in UTF-8")]) from error
         before = error.object[: error.start].decode("utf-8", "replace")
         mark = Mark(before.count("\n") + 1, len(before) - before.rfind("\n"))
         raise ConfigError([Fault(str(path), mark, "", "a byte that is not UTF-8", "text in UTF-8")]) from error
@@ -103,6 +113,8 @@ def _native(text: str, around: Surroundings, kind: str | None, findings: Finding
     """The format, its port, and the file as a tree of the native form with macros filled in."""
     root = parse(text, findings)
     kind = kind or _told(root, text)
+    if kind != LLAMA_SWAP:
+        _refuse_keyless(root, findings)
     if kind == LITELLM:
         return kind, litellm.DEFAULT_PORT, litellm.translated(root, around.upstream, findings)
     if kind == ROUTER_MODEL_CUSTOM:
@@ -118,9 +130,18 @@ def _llama_swap(text: str, environ: Mapping[str, str], findings: Findings) -> No
     """Read once more: there the environment is part of the text, and may make another text of it."""
     findings.faults.clear()
     root = parse(llama_swap.with_environment(text, environ), findings)
+    _refuse_keyless(root, findings)
     root = macros.without_comments_in_commands(llama_swap.less_unknown(root, findings))
     llama_swap.report_environment(root, environ, findings)
     return llama_swap.translated(macros.expanded(root, findings), findings)
+
+
+def _refuse_keyless(root: Node, findings: Findings) -> None:
+    """Raises ConfigError for what is no configuration at all. An empty file is one that says nothing."""
+    if not isinstance(root.value, dict):
+        expected = "keys and their values; a file of Penstock's own begins with `penstock: 1`"
+        findings.faults.append(Fault(findings.file, root.mark, "", described(root), expected))
+        findings.refuse()
 
 
 def _told(root: Node, text: str) -> str:

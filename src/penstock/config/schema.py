@@ -314,9 +314,9 @@ class Settings(Section):
     def _networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
         from ipaddress import ip_network
 
-        for network in networks:
+        for item, network in enumerate(networks):
             try:
                 ip_network(network, strict=False)
             except ValueError:
-                raise unexpected("a list of addresses or networks such as 10.0.0.0/8") from None
+                raise unexpected("an address or a network such as 10.0.0.0/8", item=item) from None
         return networks

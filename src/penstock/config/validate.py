@@ -12,8 +12,18 @@ from penstock.config.positions import Node
 from penstock.config.schema import Settings
 
 _SHOWN_CHARS = 60
-_SECRET_KEYS = frozenset({"api_key", "env", "hash", "keys"})
+_SECRET_KEYS = frozenset({"api_key", "env", "hash"})
+_OPEN_OF_A_KEY = frozenset({"role", "priority", "weight", "max_concurrent", "models", "quotas"})
+"""What may be shown of the keys; whatever else stands there may be one."""
 _MAPPING = frozenset({"model_type", "model_attributes_type", "dict_type", "mapping_type"})
+
+_MAPPINGS: dict[tuple[int | str, int], str] = {
+    ("models", 1): "a mapping from names to models, such as `qwen: {upstream: http://127.0.0.1:8000}`",
+    ("models", 2): "a mapping with one of `cmd`, `gguf` or `upstream` in it",
+    ("keys", 1): "a mapping from names to keys",
+    ("keys", 2): "a mapping with a `hash` in it, as `penstock keys` makes them",
+}
+"""What is expected where most people begin, by the section and how deep below it."""
 
 Location = tuple[int | str, ...]
 
@@ -40,21 +50,29 @@ def _report(error: Any, root: Node, cut: set[Location], findings: Findings) -> L
     if error["type"] == "missing" and tuple(error["loc"]) in cut:
         return location  # it was there, and has its fault
     node = _at(root, location)
-    is_secret = bool(_SECRET_KEYS & set(map(str, location))) or location == ("store", "url")
-    found = described(node, is_secret=is_secret)
+    item = error.get("ctx", {}).get("item")
+    shown = node if item is None else _step(node, item) or node
+    found = described(shown, is_secret=_is_secret(location))
     if error["type"] == "missing":
         found = f"no `{error['loc'][-1]}`"
-    findings.faults.append(Fault(findings.file, node.mark, node.key, found, _expected(error)))
+    mark = node.key_mark if node.value is None else shown.mark
+    findings.faults.append(Fault(findings.file, mark, shown.key, found, _expected(error, location)))
     return location
 
 
-def _expected(error: Any) -> str:
+def _is_secret(location: Location) -> bool:
+    if location[:1] == ("keys",):
+        return len(location) < 3 or location[2] not in _OPEN_OF_A_KEY
+    return bool(_SECRET_KEYS & set(map(str, location))) or location == ("store", "url")
+
+
+def _expected(error: Any, location: Location) -> str:
     if error["type"] == "unexpected":
         return str(error["ctx"]["expected"])
     if error["type"] in _MAPPING:
-        return "a mapping"
+        return _MAPPINGS.get((location[0], len(location)), "a mapping") if location else "a mapping"
     if error["type"] == "missing":
-        return "one"
+        return "one, as `penstock keys` makes them" if error["loc"][-1] == "hash" else "one"
     if error["type"] in ("enum", "literal_error"):
         return str(error["ctx"]["expected"]).replace("'", "`")
     return str(error["msg"]).replace("Input should be ", "")

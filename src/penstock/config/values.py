@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -20,13 +20,38 @@ from penstock.config.quantities import DURATION_PATTERN, SIZE_PATTERN, seconds, 
 LOOPBACK = "127.0.0.1"
 UNLIMITED = "unlimited"
 
+T = TypeVar("T")
+
+_A_NAME = "a name: printable, without spaces around it, at most 256 characters"
+_AN_ADDRESS = '"host:port" or ":port"'
+
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^\s:\[\]/]*):(?P<port>\d{1,5})", re.ASCII)
 _URL = re.compile(r"https?://[^\s/?#]+[^\s]*", re.IGNORECASE)
 
 
-def unexpected(expected: str) -> PydanticCustomError:
-    """The error of a value that is not what it should be."""
-    return PydanticCustomError("unexpected", "{expected}", {"expected": expected})
+def unexpected(expected: str, *, item: int | None = None) -> PydanticCustomError:
+    """The error of a value that is not what it should be. item: which of a list's is at fault; None = all of it."""
+    return PydanticCustomError("unexpected", "{expected}", {"expected": expected, "item": item})
+
+
+class _InList(ValueError):
+    """Of a list this item cannot be read."""
+
+    def __init__(self, item: int, expected: str) -> None:
+        self.item, self.expected = item, expected
+
+
+def _each_of(value: object, read: Callable[[object], T], expected: str) -> tuple[T, ...]:
+    """All items of a list as `read` reads them. Raises TypeError; _InList, by which a reader points to the item."""
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise TypeError(value)
+    found = []
+    for item, each in enumerate(value):
+        try:
+            found.append(read(each))
+        except (ValueError, TypeError, OverflowError, re.error) as exc:
+            raise _InList(item, expected) from exc
+    return tuple(found)
 
 
 def _reader(expected: str, read: Callable[[object], object]) -> BeforeValidator:
@@ -35,6 +60,8 @@ def _reader(expected: str, read: Callable[[object], object]) -> BeforeValidator:
     def validate(value: object) -> object:
         try:
             return read(value)
+        except _InList as exc:
+            raise unexpected(exc.expected, item=exc.item) from None
         except (ValueError, TypeError, OverflowError, re.error):
             raise unexpected(expected) from None
 
@@ -137,39 +164,37 @@ def address(value: object, *, default_host: str = LOOPBACK) -> str:
 
 
 def _addresses(value: object) -> tuple[str, ...]:
-    return tuple(address(each) for each in (value if isinstance(value, list | tuple) else [value]))
+    return _each_of(value, address, _AN_ADDRESS) if isinstance(value, list | tuple) else (address(value),)
 
 
 def _names(value: object) -> tuple[str, ...]:
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        raise TypeError(value)
-    return tuple(_name(each) for each in value)
+    return _each_of(value, _name, _A_NAME)
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        raise TypeError(value)
-    return tuple(_text(each) for each in value)
+    return _each_of(value, _text, "a text")
 
 
 def _patterns(value: object) -> tuple[str, ...]:
-    patterns = _texts(value)
-    for pattern in patterns:
-        re.compile(pattern)
-    return patterns
+    return _each_of(value, _pattern, "a regular expression")
+
+
+def _pattern(value: object) -> str:
+    return re.compile(_text(value)).pattern
 
 
 def _environment(value: object) -> tuple[tuple[str, str], ...]:
     if isinstance(value, Mapping):
         pairs = [(_text(name), _text(content)) for name, content in value.items()]
     else:
-        pairs = [_pair(each) for each in _texts(value)]
+        pairs = [*_each_of(value, _pair, "`NAME=value`")]
     if any(not name or "=" in name for name, _ in pairs):
         raise ValueError(value)
     return tuple(pairs)
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _pair(value: object) -> tuple[str, str]:
+    text = _text(value)
     name, equals, content = text.partition("=")
     if not equals:
         raise ValueError(text)
@@ -181,7 +206,7 @@ _STRINGS = {"type": "array", "items": {"type": "string"}}
 
 Flag = Annotated[bool, _reader("true or false", _flag)]
 Text = Annotated[str, _reader("a text", _text)]
-Name = Annotated[str, _reader("a name: printable, without spaces around it, at most 256 characters", _name)]
+Name = Annotated[str, _reader(_A_NAME, _name)]
 Count = Annotated[
     int,
     _reader("a whole number of at least 1", lambda value: _whole(value, 1, 2**53)),
@@ -260,12 +285,16 @@ Endpoint = Annotated[
 ]
 Addresses = Annotated[
     tuple[str, ...],
-    _reader('"host:port" or ":port", or a list of such', _addresses),
+    _reader(f"{_AN_ADDRESS}, or a list of such", _addresses),
     WithJsonSchema(
         {"title": "`host:port`, or list", "anyOf": [{"type": "string"}, {"type": "integer"}, _STRINGS]},
     ),
 ]
-Names = Annotated[tuple[str, ...], _reader("a list of names", _names), WithJsonSchema({"title": "list", **_STRINGS})]
+Names = Annotated[
+    tuple[str, ...],
+    _reader("a list of names", _names),
+    WithJsonSchema({"title": "list", **_STRINGS}),
+]
 Texts = Annotated[tuple[str, ...], _reader("a list of texts", _texts), WithJsonSchema({"title": "list", **_STRINGS})]
 Patterns = Annotated[
     tuple[str, ...], _reader("a list of regular expressions", _patterns), WithJsonSchema({"title": "list", **_STRINGS})
