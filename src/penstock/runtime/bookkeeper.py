@@ -14,8 +14,9 @@ import argparse
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from penstock.config.store_address import FILE_NAME, STORE_VARIABLE, StoreAddress, read_address, sqlite_address
@@ -23,6 +24,7 @@ from penstock.runtime.parent import Parent, take_turn
 from penstock.runtime.usage_server import SOCKET, app_named, serve_in_background
 from penstock.store.base import Checkpoint, Store, StoreAway
 from penstock.store.opening import DriverMissing, open_store
+from penstock.store.queries.lag import rollups_lag
 from penstock.store.queries.roller import Roller
 from penstock.store.retention import KEEP_ALL, Limits, Retention
 from penstock.store.rows import is_ended
@@ -59,11 +61,12 @@ class Bookkeeper:
         boot_id: str | None,
         limits: Limits = KEEP_ALL,
         roller: Roller | None = None,
+        rollups_lag: Callable[[float], bool] = lambda _before: False,
     ) -> None:
         """directory: the journal's own. boot_id: the boot whose last segment is still being written; None = no
         gateway writes here, which the caller knows for certain."""
         self.status = StoreStatus()
-        self._retention = Retention(store, limits)
+        self._retention = Retention(store, limits, rollups_lag=rollups_lag)
         self._roller = roller
         self._tidied_at_s = 0.0
         self._caught_up_at_s = time.monotonic()
@@ -245,6 +248,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         boot_id=asked.boot_id,
         limits=Limits(asked.keep_s, asked.keep_samples_s, asked.keep_bytes),
         roller=Roller(store),
+        rollups_lag=partial(rollups_lag, store),
     )
     bookkeeper.status.address = str(address)
     parent = Parent(0, 1, bookkeeper.status)

@@ -43,7 +43,8 @@ _TROUBLE = """
 `store.keep` (90 days) is for calls and loads, `store.keep_samples` (30 days) for samples of the host, `store.keep_size`
 for all of them together: beyond it the oldest go. The bookkeeper deletes 1000 at a time between its batches, and gives
 freed space of SQLite's file back a mebibyte at a time; PostgreSQL does that itself (autovacuum), and its size is
-estimated from the number of rows, because its files do not shrink.
+estimated from the number of rows, because its files do not shrink. In SQLite's size rollups are counted as well: what
+is too much goes in portions, and only when the rollups of one have followed is it measured whether more is too much.
 
 A clock that is set wrongly makes everything look old. So one that leaps by more than a third of what is kept, against
 the time that was known last and what has passed since, is not believed at once: `/health/detail` and the log say so,

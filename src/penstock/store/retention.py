@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,13 @@ from penstock.store.base import Kind, Store
 from penstock.store.belief import first_belief, next_belief, told, tolerated
 
 STEP_ROWS = 1000
-STEPS_PER_MEASUREMENT = 20
+ROW_BYTES = 2000
+"""A record takes less, with its place in indexes and its part of the rollups: so many of them that take up what is too
+much are never too many. What is left then is measured anew."""
+
+ROLLUPS_WITHIN_S = 1800.0
+"""So long after a deletion it is waited for rollups to follow; a full disk waits for nobody."""
+
 MEASURE_EVERY_S = 2.0
 """A server's own statistics are a second old: looking again at once would delete twice what is too much."""
 
@@ -44,9 +51,11 @@ class Retention:
         store: Store,
         limits: Limits,
         *,
+        rollups_lag: Callable[[float], bool] = lambda _before: False,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
+        """rollups_lag: whether they still hold what was received before a moment and has been deleted."""
         self.shed = 0
         self.used_bytes: int | None = None
         self.doubt = ""
@@ -55,7 +64,9 @@ class Retention:
         self._clock = clock
         self._now = now
         self._rests_until_s = self._measure_at_s = 0.0
-        self._surplus_steps = 0
+        self._rollups_lag = rollups_lag
+        self._surplus_rows = 0
+        self._shed_surplus_at_s = -ROLLUPS_WITHIN_S
         self._time = 0.0  # as far as it is believed, when it was last looked
         self._looked_at_s: float | None = None
 
@@ -100,24 +111,34 @@ class Retention:
         limit = self._limits.keep_bytes
         if limit is None:
             return False
-        if not self._surplus_steps:
-            if self._clock() < self._measure_at_s:
+        if not self._surplus_rows:
+            if self._clock() < self._measure_at_s or self._is_in_rollups():
                 return False
             self._measure_at_s = self._clock() + MEASURE_EVERY_S
             self.used_bytes = self._store.used_bytes()
-            if self.used_bytes <= limit:
-                return False
-            self._surplus_steps = STEPS_PER_MEASUREMENT
-        self._surplus_steps -= 1
-        oldest = self._kind_of_the_oldest()
-        return oldest is not None and self._shed(oldest, before=None)
+            self._surplus_rows = math.ceil(max(0, self.used_bytes - limit) / ROW_BYTES)
+        oldest = self._kind_of_the_oldest() if self._surplus_rows else None
+        before = self.shed
+        if oldest is None or not self._shed(oldest, before=None, limit=min(STEP_ROWS, self._surplus_rows)):
+            self._surplus_rows = 0
+            return False
+        self._surplus_rows -= self.shed - before
+        self._shed_surplus_at_s = self._clock()
+        return True
+
+    def _is_in_rollups(self) -> bool:
+        """What was deleted takes up room as long as it is: measured now, more would be deleted for it."""
+        if self._clock() >= self._shed_surplus_at_s + ROLLUPS_WITHIN_S:
+            return False
+        oldest_at = self._store.oldest_at(Kind.CALLS)
+        return self._rollups_lag(self._now() if oldest_at is None else oldest_at)
 
     def _kind_of_the_oldest(self) -> Kind | None:
         first = {kind: self._store.oldest_at(kind) for kind in Kind}
         known = {kind: at for kind, at in first.items() if at is not None}
         return min(known, key=known.__getitem__, default=None)
 
-    def _shed(self, kind: Kind, *, before: float | None) -> bool:
-        count = self._store.shed(kind, before=before, limit=STEP_ROWS)
+    def _shed(self, kind: Kind, *, before: float | None, limit: int = STEP_ROWS) -> bool:
+        count = self._store.shed(kind, before=before, limit=limit)
         self.shed += count
         return count > 0
