@@ -170,6 +170,10 @@ def test_of_names_without_end_the_busiest_are_told_and_the_rest_together(api: Te
         assert sum(row["running"] for row in rows) == 1
         assert [row[name] for row in rows].index(OTHER) == MAX_ROWS
     assert consumers[-1]["models"] == {"m": consumers[-1]["requests"]}
+    fill(store, [call(f"lately {number}", 100, key=f"k{number}", done_s=12.0) for number in range(MAX_ROWS + 50)])
+    lately = api.get("/usage/now").json()["recent_5m_by_key"]
+    assert (len(lately), lately[-1]["key"], lately[-1]["calls"]) == (MAX_ROWS + 1, OTHER, 51)
+    assert sum(row["calls"] for row in lately) == MAX_ROWS + 51
 
 
 def test_unknown_is_null_and_refusals_are_told_apart(api: TestClient, store: SqliteStore) -> None:

@@ -29,7 +29,7 @@ from penstock.store.queries.shown import (
 )
 from penstock.store.queries.snapshot import Snapshot
 from penstock.store.queries.timeline import GIB, host_curves
-from penstock.store.queries.told import NO_KEY, NO_MODEL
+from penstock.store.queries.told import MAX_ROWS, NO_KEY, NO_MODEL, OTHER, together
 from penstock.store.rows import sample_of
 from penstock.store.schema import samples
 
@@ -157,7 +157,9 @@ def _by_key(snapshot: Snapshot, ended: Lately) -> list[KeyLately]:
     for course in snapshot.open_calls(EVERYTHING):
         if course.received_at >= snapshot.now - LATELY_S:
             found.setdefault(course.key or "", Sums()).requests += 1
-    ranked = sorted(found.items(), key=lambda each: (-each[1].requests, each[0]))
+    ranked = sorted(found.items(), key=lambda each: (each[0] == OTHER, -each[1].requests, each[0]))
+    if len(ranked) > MAX_ROWS:
+        ranked[MAX_ROWS:] = [(OTHER, together(dict(ranked[MAX_ROWS:])))]
     return [
         KeyLately(
             key or NO_KEY,
