@@ -106,11 +106,34 @@ def test_a_second_gateway_on_the_same_state_is_refused(program: Program) -> None
     assert "Traceback" not in done.stderr
 
 
+def test_a_folder_that_cannot_be_used_is_told_with_the_option_that_names_another(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text('penstock: 1\nmodels: {a: {upstream: "http://127.0.0.1:9"}}\n')
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "inside"):
+        argv = ("--config", str(tmp_path / "c.yaml"), "--state-dir", str(folder), "--listen", ":0")
+        done = run("serve", *argv, home=tmp_path)
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+        assert f"{folder} cannot be the state folder" in done.stderr
+        assert "--state-dir names another" in done.stderr
+
+
+def test_a_folder_of_models_that_is_not_there_or_not_looked_at_is_told(tmp_path: Path) -> None:
+    absent = run("serve", "--models-dir", str(tmp_path / "none"), home=tmp_path)
+    assert (absent.returncode, absent.stderr) == (
+        2,
+        f"penstock: --models-dir {tmp_path}/none: there is no such folder\n",
+    )
+    (tmp_path / "c.yaml").write_text("penstock: 1\n")
+    unused = run("serve", "--models-dir", str(tmp_path), "--config", str(tmp_path / "c.yaml"), home=tmp_path)
+    assert unused.returncode == 2
+    assert "--models-dir is for serving without a configuration" in unused.stderr
+
+
 def test_a_port_that_is_taken_is_named(program: Program, tmp_path: Path) -> None:
     listen = f"127.0.0.1:{program.port}"
     done = run("serve", "--config", str(program.folder / "config.yaml"), "--listen", listen, home=tmp_path)
     assert done.returncode == 1
-    assert f"cannot listen on {listen}: Address already in use" in done.stderr
+    assert f"cannot listen on {listen}: Address already in use: is a gateway running there already?" in done.stderr
     assert "Traceback" not in done.stderr
 
 

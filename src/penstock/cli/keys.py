@@ -90,7 +90,7 @@ def list_keys(state_dir: StateFolder = None, config: Config = None, as_json: Jso
     from penstock.cli import tables
 
     head = ("NAME", "FINGERPRINT", "ROLE", "PRIORITY", "MODELS", "LIMITS")
-    tables.show_table(head, [_shown(row) for row in rows])
+    tables.show_table(head, [_shown(row) for row in rows], nothing="no keys")
 
 
 @app.command()

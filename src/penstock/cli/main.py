@@ -95,7 +95,7 @@ def models(url: Url = URL, key: Key = None, as_json: Json = False) -> None:
         print(json.dumps(found, indent=2))
     else:
         head = ("MODEL", "STATE", "SINCE", "RUNNING", "WAITING", "MEMORY", "ALIASES")
-        tables.show_table(head, map(tables.model_row, found))
+        tables.show_table(head, map(tables.model_row, found), nothing="no models")
         for line in tables.troubles(found):
             print(line)
 
@@ -110,7 +110,9 @@ def ps(url: Url = URL, key: Key = None, as_json: Json = False) -> None:
         print(json.dumps(found, indent=2))
     else:
         tables.show_table(
-            ("CALL", "MODEL", "KEY", "PRIORITY", "PHASE", "AGE", "WAITS FOR"), map(tables.call_row, found)
+            ("CALL", "MODEL", "KEY", "PRIORITY", "PHASE", "AGE", "WAITS FOR"),
+            map(tables.call_row, found),
+            nothing="no call runs or waits",
         )
 
 
@@ -127,6 +129,7 @@ def queue(model: OneModel = None, url: Url = URL, key: Key = None, as_json: Json
     tables.show_table(
         ("CALL", "MODEL", "PLACE", "KEY", "PRIORITY", "AGE", "WAITS FOR", "STARTS IN", "AT MOST"),
         map(tables.waiting_row, found["calls"]),
+        nothing="no call waits",
     )
     if (more := found["waiting"] - len(found["calls"])) > 0:
         print(f"and {more} more")
@@ -268,7 +271,7 @@ def _post(url: str, key: str | None, path: str, body: dict[str, object], *, as_j
     from penstock.cli import said
 
     answer = _ask(url, key, lambda client: client.post(path, body, said.ANSWERS[path]))
-    print(json.dumps(answer, indent=2) if as_json else said.in_words(answer))
+    print(json.dumps(answer, indent=2) if as_json else said.in_words(path, answer))
 
 
 def _whole_id(url: str, key: str | None, call: str | None) -> str | None:

@@ -17,7 +17,11 @@ def show(url: str, key: str | None, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(found, indent=2))
     else:
-        tables.show_table(("", "PROFILE", "PINS", "ABOUT"), (_row(each, found["active"]) for each in found["profiles"]))
+        tables.show_table(
+            ("", "PROFILE", "PINS", "ABOUT"),
+            (_row(each, found["active"]) for each in found["profiles"]),
+            nothing="no profiles",
+        )
 
 
 def activate(name: str | None, url: str, key: str | None, *, as_json: bool) -> None:

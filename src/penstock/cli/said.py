@@ -20,14 +20,18 @@ ANSWERS: dict[str, type[Answer]] = {
 """What each command is answered with."""
 
 
-def in_words(answer: Answer) -> str:
+_LOADS = ("/api/v1/models/load", "/api/v1/models/pin")
+
+
+def in_words(path: str, answer: Answer) -> str:
     match answer:
         case {"queued": list(queued), "running": list(running)}:
             words = f"cancelled {_counted(len(queued))} waiting and {_counted(len(running))} running"
         case {"paused": list(paused)}:
             words = f"paused: {', '.join(map(str, paused)) or 'nothing'}"
         case {"model": model, "phase": phase, "pinned": pinned}:
-            words = f"{model}: {phase}{', pinned' if pinned else ''}"
+            waits = ", loaded as soon as there is room" if path in _LOADS and phase in ("stopped", "stopping") else ""
+            words = f"{model}: {phase}{', pinned' if pinned else ''}{waits}"
         case {"id": call_id, "priority": priority, "position": position}:
             words = f"{call_id}: {priority}, place {position}"
         case _:

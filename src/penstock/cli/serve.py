@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -106,18 +107,33 @@ async def _run(options: GatewayOptions, loaded: Loaded) -> int:
         print(f"penstock: {error}", file=sys.stderr)
         return FAILED
     except OSError as error:
-        where = "" if error.filename is None else f"{error.filename}: "
-        print(f"penstock: {where}{error.strerror}", file=sys.stderr)
+        print(f"penstock: {_told(error, options.state_dir)}", file=sys.stderr)
         return FAILED
     return 0
 
 
+def _told(error: OSError, state_dir: Path) -> str:
+    """What keeps it from starting, and what to do."""
+    if error.errno == errno.EADDRINUSE:
+        return f"{error.strerror}: is a gateway running there already? --listen names another address"
+    if error.filename is None:
+        return str(error.strerror)
+    place, folder = Path(os.fsdecode(error.filename)).absolute(), state_dir.absolute()
+    if place.is_relative_to(folder) or folder.is_relative_to(place):
+        return f"{state_dir} cannot be the state folder ({place}: {error.strerror}): --state-dir names another"
+    return f"{error.filename}: {error.strerror}"
+
+
 def _configuration(options: ServeOptions, environ: dict[str, str]) -> Loaded:
-    """The file named, the file found, or what is found on the machine. Raises ConfigError."""
-    path = options.config or usual_place(environ)
+    """The file named, the file found, or what is found on the machine. Raises ConfigError, ValueError."""
+    path, folder = options.config or usual_place(environ), options.models_dir
+    if folder is not None and not folder.is_dir():
+        raise ValueError(f"--models-dir {folder}: there is no such folder")
     if path is not None:
+        if folder is not None:
+            raise ValueError(f"--models-dir is for serving without a configuration, and {path} is one")
         return load(path, environ=environ, upstream=options.upstream, format=options.format)
-    text = found_on_this_machine(environ, options.models_dir)
+    text = found_on_this_machine(environ, folder)
     return loads(text, name="what was found on this machine", environ=environ)
 
 

@@ -17,7 +17,11 @@ ID_END = 12
 """Characters of a call's id that are shown: its end, as it begins with the time, which calls have in common."""
 
 
-def show_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def show_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, nothing: str = "nothing to show") -> None:
+    """nothing: what is said instead of a table without rows."""
+    if not (rows := list(rows)):
+        print(nothing)
+        return
     from rich import box
     from rich.console import Console
     from rich.table import Table

@@ -69,7 +69,7 @@ def _show_usage(name: str, rows: Sequence[tuple[str, shapes.UsageRow]]) -> None:
         name.upper(), "REQUESTS", "RETRIES", "COMPLETED", "ABANDONED", "FAILED", "REFUSED", "NOW", "PROMPT", "CACHED",
         "GENERATED", "SERVICE", "WAIT P50", "WAIT P95", "TTFT P50",
     )  # fmt: skip
-    tables.show_table(head, (usage_row(whose, row) for whose, row in rows))
+    tables.show_table(head, (usage_row(whose, row) for whose, row in rows), nothing="no calls in that time")
 
 
 def usage_row(whose: str, row: shapes.UsageRow) -> list[str]:
@@ -98,6 +98,7 @@ def _show_requests(found: shapes.Requests) -> None:
             ]
             for row in found["requests"]
         ),
+        nothing="no calls in that time",
     )  # fmt: skip
 
 
@@ -112,6 +113,7 @@ def _show_loads(found: shapes.Loads) -> None:
             ]
             for row in found["loads"]
         ),
+        nothing="no loads in that time",
     )  # fmt: skip
 
 
