@@ -66,6 +66,17 @@ def test_json_lines_have_every_field_and_what_is_derived_and_null_for_what_is_un
     assert [told["open"][name] for name in ("outcome", "total_s", "service_s")] == [None, None, None]
 
 
+def test_retries_lead_to_their_first_try_also_over_the_edge_of_a_page(store: Store) -> None:
+    tries = [ended(an_open_call(f"try{number}"), "upstream_error") for number in range(4)]
+    for number, record in enumerate(tries):
+        record.received_at += 10.0 * number
+        record.retry_count, record.done_s = number, 2.0
+    tries[3].request_bytes = 7  # another question
+    store.upsert(rows(*tries), [], HERE)
+    told = {each["id"]: each["retry_of"] for each in map(json.loads, exported(store, "jsonl").splitlines())}
+    assert told == {"try0": None, "try1": "try0", "try2": "try0", "try3": None}
+
+
 def test_csv_has_a_head_and_empty_cells_for_what_is_unknown(store: Store) -> None:
     store.upsert(rows(*some_calls()), [], HERE)
     told = {row["id"]: row for row in csv.DictReader(io.StringIO(exported(store, "csv").decode()))}

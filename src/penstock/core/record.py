@@ -77,7 +77,12 @@ class CallRecord:
         int | None, Doc("`x-stainless-retry-count`: 0 = the first try.", HEAD, null="the client does not count")
     ] = None
     retry_of: Annotated[
-        _Text, Doc("Id of the first try, where this is a later one.", GATEWAY, null="a first try, or it was not found")
+        _Text,
+        Doc(
+            "Id of the first try, where this is a later one; looked for when it is shown or exported.",
+            "the calls before it",
+            null="a first try, or it was not found",
+        ),
     ] = None
     count: Annotated[int, Doc("Requests that this record stands for; above 1 for collapsed refusals.", GATEWAY)] = 1
 

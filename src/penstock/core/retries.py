@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from penstock.core.record import CallRecord, Outcome
+
 WITHIN_S = 120.0
 """Between the end of one try and the next. Such clients wait up to 60 s if told to, and 8 s else."""
 
@@ -28,6 +30,17 @@ class Try(NamedTuple):
     received_at: float
     ended_at: float | None
     is_completed: bool
+
+
+def as_try(record: CallRecord) -> Try:
+    """What tells whether it repeats another one, or is repeated."""
+    like = (
+        record.gateway_id, record.key_fingerprint, record.client_address, record.session, record.workload,
+        record.path, record.model_requested, record.request_bytes,
+    )  # fmt: skip
+    ended_at = None if record.done_s is None else record.received_at + record.done_s
+    is_completed = record.outcome == Outcome.COMPLETED
+    return Try(record.id, like, record.retry_count, record.received_at, ended_at, is_completed)
 
 
 def first_tries(tries: Iterable[Try]) -> dict[str, str]:

@@ -15,14 +15,17 @@ import msgspec
 
 from penstock.core.fields import documented
 from penstock.core.record import DERIVED, CallRecord
+from penstock.core.retries import as_try, first_tries
 from penstock.errors import PenstockError
 from penstock.store.base import Kind, Place, Store, Window
-from penstock.store.rows import Value, record_of
+from penstock.store.rows import COLUMNS, Row, Value, record_of
 from penstock.store.statements import TABLES
 
 PAGE_ROWS = 2000
 ROW_GROUP_ROWS = 20_000
 """Of a Parquet file: larger ones compress better, and are held in memory until they are written."""
+
+_RETRY_OF = COLUMNS.index("retry_of")
 
 TEXT, INTEGER, NUMBER, BOOLEAN, JSON = "text", "integer", "number", "boolean", "JSON"
 
@@ -63,18 +66,28 @@ def pages(store: Store, kind: Kind, window: Window, *, page_rows: int = PAGE_ROW
     of = TABLES[kind]
     at, record_id = of.columns.index(of.at), of.columns.index("id")
     after: Place | None = None
+    before: list[Row] = []
     while True:
         rows = store.page(kind, window, after, page_rows)
         if rows:
-            yield [_with_derived(row) for row in rows] if kind is Kind.CALLS else list(rows)
+            yield _of_calls(before, rows) if kind is Kind.CALLS else list(rows)
         if len(rows) < page_rows:
             return
         after = Place(float(rows[-1][at] or 0.0), str(rows[-1][record_id]))
+        before = rows
 
 
-def _with_derived(row: Sequence[Value]) -> Values:
-    record = record_of(row)
-    return (*row, *(function(record) for function in DERIVED.values()))
+def _of_calls(before: Sequence[Row], rows: Sequence[Row]) -> list[Values]:
+    """With what is derived, and first tries, as far as they are on this page or the one before."""
+    records = [record_of(row) for row in rows]
+    if any(record.retry_count for record in records):
+        first = first_tries(map(as_try, (*map(record_of, before), *records)))
+        for record in records:
+            record.retry_of = record.retry_of or first.get(record.id)
+    return [
+        (*row[:_RETRY_OF], record.retry_of, *row[_RETRY_OF + 1 :], *(derived(record) for derived in DERIVED.values()))
+        for row, record in zip(rows, records, strict=True)
+    ]
 
 
 class Writer(Protocol):
