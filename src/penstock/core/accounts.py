@@ -38,7 +38,7 @@ class Accounts:
     def join(self, key: str) -> Account:
         account = self._active.get(key)
         if account is None:
-            account = self._idle.pop(key, None) or Account(weight=self._weight(key))
+            account = self._idle.pop(key, None) or Account(0.0, self._weight(key))
             if self._active:
                 account.served_s = max(account.served_s, self._least_s())
             self._active[key] = account

@@ -71,7 +71,9 @@ def host_of(fields: dict[bytes, bytes]) -> str | None:
 def fingerprint_of(fields: dict[bytes, bytes]) -> str | None:
     """The first eight hex digits of SHA-256 of the key that is shown; None = none is."""
     shown = fields.get(b"authorization") or fields.get(b"x-api-key") or fields.get(b"api-key")
-    return None if shown is None else _fingerprint(shown)
+    if shown is None:
+        return None
+    return _known_fingerprint(shown) if len(shown) <= KNOWN_BYTES else fingerprint(shown)
 
 
 def fingerprint(value: bytes) -> str | None:
@@ -90,10 +92,6 @@ def fingerprint(value: bytes) -> str | None:
 
 
 _known_fingerprint = lru_cache(1024)(fingerprint)
-
-
-def _fingerprint(value: bytes) -> str | None:
-    return _known_fingerprint(value) if len(value) <= KNOWN_BYTES else fingerprint(value)
 
 
 def _label(value: bytes | None) -> str | None:

@@ -92,16 +92,17 @@ class Relay:
     # Exchange: what the client's connection tells.
 
     def receive(self, body: Body) -> None:
-        if self.call.phase is not READING:  # refused by its head alone
+        call = self.call
+        if call.phase is not READING:  # refused by its head alone
             return
-        self.call.record.request_bytes = len(body)
-        if self.call.capture is not None:
-            self.call.capture.request(body)
+        call.record.request_bytes = len(body)
+        if call.capture is not None:
+            call.capture.request(body)
         if isinstance(body, memoryview):
             self._reading = asyncio.create_task(self._read_aside(body))
             return
         try:
-            self._facts, self._outgoing, self._wanted = understand(self.call, self._endpoint, self._head, body)
+            self._facts, self._outgoing, self._wanted = understand(call, self._endpoint, self._head, body)
         except errors.GatewayError as error:
             self._refuse(error)
             return
@@ -126,17 +127,18 @@ class Relay:
             self._enter()
 
     def _enter(self) -> None:
-        self._target = self._wanted
-        if self.call.capture is not None:
-            self.call.capture.model(self._wanted.captures)
-        self._answer.expect(self._facts)
-        if self._wanted is self._context.behind:
-            self.call.pass_by()
+        call, facts, wanted = self.call, self._facts, self._wanted
+        self._target = wanted
+        if call.capture is not None:
+            call.capture.model(wanted.captures)
+        self._answer.expect(facts)
+        if wanted is self._context.behind:
+            call.pass_by()
             self._go(BEHIND)
             return
-        self.call.enter(self._wanted, self._facts, self, self._tried)
-        if self.call.phase is QUEUED and self._facts.is_stream and not self._answer.is_committed:
-            StreamWait(self.call, self._answer, self._endpoint.dialect, self._target).begin()
+        call.enter(wanted, facts, self, self._tried)
+        if call.phase is QUEUED and facts.is_stream and not self._answer.is_committed:
+            StreamWait(call, self._answer, self._endpoint.dialect, self._target).begin()
 
     def receive_more(self, data: bytes) -> None:
         if not self._answer.is_tunnel:
