@@ -105,6 +105,11 @@ def test_what_cannot_be_done_says_why_by_its_exit_code(program: Program) -> None
     assert "is `penstock serve` running?" in away.stderr
 
 
+def test_a_proxy_of_the_environment_is_not_asked_for_a_gateway_on_this_machine(program: Program) -> None:
+    done = run("models", home=program.folder, PENSTOCK_URL=program.url, http_proxy="http://127.0.0.1:1", no_proxy="")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("address", ["nonsense", "http://127.0.0.1:port", "http://[", "ftp://x"])
 def test_an_address_that_is_none_is_told_in_a_line(program: Program, address: str) -> None:
     away = run("models", home=program.folder, PENSTOCK_URL=address)

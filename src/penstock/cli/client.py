@@ -71,7 +71,7 @@ class GatewayClient:
         try:
             request = urllib.request.Request(_http(self._url) + path, content, headers | self._shown(), method=method)
             try:
-                with urllib.request.build_opener(_NoRedirect).open(request, timeout=self._timeout_s) as answer:
+                with _opener(self._url).open(request, timeout=self._timeout_s) as answer:
                     return _understood(self._read(answer), shape)
             except urllib.error.HTTPError as exc:
                 with exc:
@@ -114,6 +114,14 @@ def _http(url: str) -> str:
     if not has_host or not url.isprintable() or " " in url:
         raise NotReachable("is no address of a gateway: give --url or PENSTOCK_URL one like http://127.0.0.1:8080")
     return url
+
+
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    """Past any proxy of the environment where the gateway is on this machine: a proxy elsewhere cannot reach it."""
+    host = urlsplit(url).hostname or ""
+    is_here = host in {"localhost", "::1"} or host.startswith("127.")
+    proxies = [urllib.request.ProxyHandler({})] if is_here else []
+    return urllib.request.build_opener(_NoRedirect, *proxies)
 
 
 def _understood(content: bytes, shape: type[Shape]) -> Shape:
