@@ -16,7 +16,7 @@ from typing import Protocol
 from penstock.core.actions import Action, Admit, Cancel, Refuse, Start, Stop, WakeAt
 from penstock.core.admission import PoolState
 from penstock.core.commands import Command, Load, Unload
-from penstock.core.model import Phase, Replica, Ticket
+from penstock.core.model import Phase, Ticket
 from penstock.core.plan import KeyTerms
 from penstock.core.residency import Footprint
 from penstock.core.scheduler import Scheduler, Wait
