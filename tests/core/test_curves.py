@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from penstock.core.course import Course, Interval, active, offered, queued
@@ -81,6 +81,7 @@ def test_an_open_call_goes_on_until_now_even_if_the_clock_was_set_back() -> None
 
 
 @given(st.floats(0, 500), st.floats(0, 500), st.floats(0, 50))
+@example(0.0, 5e-324, 1.0)
 def test_an_amount_that_flows_is_all_there_however_long_it_took(one: float, other: float, amount: float) -> None:
     curve = Curve(Grid(0, 7, 72))
     curve.flow(min(one, other), max(one, other), amount)

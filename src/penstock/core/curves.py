@@ -41,6 +41,10 @@ def grid_over(since: float, until: float, width: int) -> Grid:
     return Grid(first * width, width, last - first)
 
 
+MOMENT_S = 1e-9
+"""What took no longer took no time: moments are not told apart that finely, and a rate over it may be infinite."""
+
+
 class Place(NamedTuple):
     """Where an interval lies in a grid: its first and last bucket, and how many of its seconds lie in each.
 
@@ -96,7 +100,7 @@ class Curve:
 
     def flow(self, start: float, end: float, amount: float) -> None:
         """`amount` in all, evenly from start to end; what took no time at all is in one bucket."""
-        if end > start:
+        if end - start > MOMENT_S:
             self.add(start, end, amount / (end - start))
         elif self._grid.start <= start < self._end:
             self._parts[int((start - self._grid.start) // self._grid.width)] += amount
