@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from penstock.store.base import Kind, Store
 from penstock.store.belief import first_belief, next_belief, told, tolerated
@@ -41,14 +40,6 @@ class Limits:
 KEEP_ALL = Limits()
 
 
-class _Following(NamedTuple):
-    """Calls from before a moment have been deleted, and left so many bytes; rollups are waited for until then."""
-
-    emptied_before: float
-    until_s: float
-    left_bytes: int
-
-
 class Retention:
     """Keeps one store within its limits. `shed` counts what was deleted, `used_bytes` is the last measurement.
 
@@ -75,7 +66,7 @@ class Retention:
         self._rests_until_s = self._measure_at_s = 0.0
         self._rollups_lag = rollups_lag
         self._surplus_rows = 0
-        self._following: _Following | None = None  # None = rollups hold nothing that is deleted
+        self._shed_surplus_at_s = -ROLLUPS_WITHIN_S
         self._time = 0.0  # as far as it is believed, when it was last looked
         self._looked_at_s: float | None = None
 
@@ -121,33 +112,26 @@ class Retention:
         if limit is None:
             return False
         if not self._surplus_rows:
-            if self._clock() < self._measure_at_s:
+            if self._clock() < self._measure_at_s or self._is_in_rollups():
                 return False
             self._measure_at_s = self._clock() + MEASURE_EVERY_S
             self.used_bytes = self._store.used_bytes()
-            self._surplus_rows = math.ceil(max(0, self.used_bytes - self._allowed_bytes(limit)) / ROW_BYTES)
+            self._surplus_rows = math.ceil(max(0, self.used_bytes - limit) / ROW_BYTES)
         oldest = self._kind_of_the_oldest() if self._surplus_rows else None
         before = self.shed
         if oldest is None or not self._shed(oldest, before=None, limit=min(STEP_ROWS, self._surplus_rows)):
             self._surplus_rows = 0
             return False
         self._surplus_rows -= self.shed - before
-        if not self._surplus_rows and self._following is None:
-            oldest_at = self._store.oldest_at(Kind.CALLS)
-            emptied_before = self._now() if oldest_at is None else oldest_at
-            self._following = _Following(emptied_before, self._clock() + ROLLUPS_WITHIN_S, self._store.used_bytes())
+        self._shed_surplus_at_s = self._clock()
         return True
 
-    def _allowed_bytes(self, limit: int) -> int:
-        """What was deleted takes up room until rollups have followed: for that, no more is to be deleted. Until then it
-        may take as much as it did then."""
-        following = self._following
-        if following is None:
-            return limit
-        if self._clock() < following.until_s and self._rollups_lag(following.emptied_before):
-            return max(limit, following.left_bytes)
-        self._following = None
-        return limit
+    def _is_in_rollups(self) -> bool:
+        """What was deleted takes up room as long as it is: measured now, more would be deleted for it."""
+        if self._clock() >= self._shed_surplus_at_s + ROLLUPS_WITHIN_S:
+            return False
+        oldest_at = self._store.oldest_at(Kind.CALLS)
+        return self._rollups_lag(self._now() if oldest_at is None else oldest_at)
 
     def _kind_of_the_oldest(self) -> Kind | None:
         first = {kind: self._store.oldest_at(kind) for kind in Kind}

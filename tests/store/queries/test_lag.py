@@ -12,7 +12,7 @@ from penstock.store.base import Kind
 from penstock.store.queries.lag import rollups_lag
 from penstock.store.queries.roller import Roller
 from penstock.store.queries.tables import SPANS
-from penstock.store.retention import REST_S, ROLLUPS_WITHIN_S, Limits, Retention
+from penstock.store.retention import REST_S, Limits, Retention
 from penstock.store.sqlite import SqliteStore
 from tests.store.queries.histories import fill
 
@@ -83,34 +83,4 @@ def test_no_more_is_deleted_than_is_too_much_however_late_the_rollups_follow(sto
         roll_up(store)
     assert store.used_bytes() > 0.75 * limit
     assert 0.3 * CALLS < store.count() < 0.6 * CALLS
-    store.close()
-
-
-def test_while_rollups_follow_what_comes_meanwhile_makes_others_go(store: SqliteStore) -> None:
-    roll_up(store)
-    limit = store.used_bytes() // 2
-    clock = Clock()
-    lag = partial(rollups_lag, store)
-    retention = Retention(store, Limits(keep_bytes=limit), rollups_lag=lag, clock=clock, now=lambda: NOW)
-
-    def run() -> None:
-        clock.now_s += REST_S
-        while retention.step():
-            pass
-
-    run()
-    left, size = store.count(), store.used_bytes()
-    run()
-    assert store.count() == left
-    for start in range(CALLS, CALLS + 4000, 500):
-        fill(store, (a_call(number, age_s=1.0) for number in range(start, start + 500)))
-        for _ in range(20):
-            run()
-    assert store.count() < left + 4000
-    assert limit < store.used_bytes() < 1.05 * size
-    clock.now_s += ROLLUPS_WITHIN_S  # nobody makes rollups any more: the disk is not to be filled for that
-    for _ in range(200):
-        run()
-        clock.now_s += ROLLUPS_WITHIN_S
-    assert store.used_bytes() <= limit or not store.count()
     store.close()
