@@ -38,7 +38,7 @@ MEANINGS = {
     Outcome.CANCELLED_QUEUED: "The operator cancelled it while it waited.",
     Outcome.CANCELLED_RUNNING: "The operator cancelled it while its engine worked on it.",
     Outcome.DEADLINE: "It was given up because a time limit, the client's or the configuration's, had passed.",
-    Outcome.INTERRUPTED: "The gateway died before the call ended. Nobody knows when it ended: `done_s` is NULL.",
+    Outcome.INTERRUPTED: "The gateway died before the call ended: nobody knows when (`done_s`), nor what came last.",
     Outcome.REJECTED_AUTH: "No key, or an unknown one, was shown.",
     Outcome.REJECTED_FORBIDDEN: "The key, the host or the origin may not do this.",
     Outcome.REJECTED_UNKNOWN_MODEL: "No model has that name.",
