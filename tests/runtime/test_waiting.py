@@ -55,7 +55,7 @@ def test_reasons_never_add_up_to_more_than_the_wait(
 ) -> None:
     ended = {reason: began.get(reason, 0.0) + seconds for reason, seconds in more.items()}
     found = waited(began, ended, waited_s)
-    assert sum(found.values()) <= waited_s * (1 + 1e-9) + 1e-12  # two of the smallest numbers there are are more than one
+    assert sum(found.values()) <= waited_s * (1 + 1e-9) + 1e-12  # half of the smallest number there is is that number
     assert all(seconds >= 0 for seconds in found.values())
     grown = {str(reason): ended[reason] - began.get(reason, 0.0) for reason in ended}
     if sum(max(0.0, seconds) for seconds in grown.values()) <= waited_s:
