@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.core.scheduler import Scheduler, WaitReason
-from penstock.runtime.waiting import WaitClock, waited
+from penstock.runtime.waiting import Wait, WaitClock, waited
 
 REASONS = (None, WaitReason.MODEL_CAP, WaitReason.LOADING, WaitReason.HOLD)
 
@@ -60,3 +60,12 @@ def test_reasons_never_add_up_to_more_than_the_wait(
     grown = {str(reason): ended[reason] - began.get(reason, 0.0) for reason in ended}
     if sum(max(0.0, seconds) for seconds in grown.values()) <= waited_s:
         assert found == {reason: seconds for reason, seconds in grown.items() if seconds > 0}
+
+
+def test_a_call_that_waits_for_one_model_after_another_is_told_the_sum_of_its_own_waits() -> None:
+    loading, cap = WaitReason.LOADING, WaitReason.MODEL_CAP
+    wait = Wait({loading: 100.0}, 10.0)
+    assert wait.until({loading: 103.0}, 13.0) == {"loading": 3.0}
+    assert wait.until({loading: 104.0}, 14.0) == {"loading": 4.0}
+    wait.goes_on({loading: 50.0, cap: 7.0}, 20.0)  # another model's clock
+    assert wait.until({loading: 51.0, cap: 9.0}, 23.0) == {"loading": 5.0, "model_cap": 2.0}

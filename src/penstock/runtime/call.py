@@ -32,7 +32,7 @@ from penstock.runtime.keys import Keyring
 from penstock.runtime.loads import Loads
 from penstock.runtime.patience import Patience
 from penstock.runtime.recorder import Recorder
-from penstock.runtime.waiting import EstimateError, waited
+from penstock.runtime.waiting import EstimateError, Wait
 
 NOT_IMPLEMENTED = 501
 """An engine answers so to what it was not made for, however healthy it is."""
@@ -110,7 +110,6 @@ class Call:
         "_charge",
         "_has_slot",
         "_opened_turn",
-        "_wait_began",
         "caller",
         "capture",
         "context",
@@ -119,6 +118,7 @@ class Call:
         "opened_s",
         "phase",
         "record",
+        "wait",
     )
 
     def __init__(self, context: CallContext, head: Head, endpoint: Endpoint, key: Key | None) -> None:
@@ -132,7 +132,7 @@ class Call:
         self._asked: tuple[Breaker, ...] = ()  # breakers that may take the call for their probe
         self._has_slot = False
         self.model = ""
-        self._wait_began: dict[WaitReason, float] | None = None
+        self.wait: Wait | None = None  # None = it has not waited
         if context.trusted_proxies:
             forwarded = head.fields.get(b"x-forwarded-for", b"").decode("latin-1")
             head.client_address = client_of(head.client_address, forwarded, context.trusted_proxies)
@@ -246,10 +246,13 @@ class Call:
         record, dispatcher = self.record, self.context.dispatcher
         self.phase = QUEUED
         dispatcher.wait_clock.advance(now_s, self.model)
-        if self._wait_began is None:  # else it waits again, and all of its waiting counts
-            self._wait_began = dispatcher.wait_clock.read(self.model, now_s)
-            wait = dispatcher.explain(record.id)
-            record.position_at_entry, record.estimated_wait_s = wait.position, wait.estimate_s
+        began = dispatcher.wait_clock.read(self.model, now_s)
+        if self.wait is None:
+            self.wait = Wait(began, now_s)
+            place = dispatcher.explain(record.id)
+            record.position_at_entry, record.estimated_wait_s = place.position, place.estimate_s
+        else:
+            self.wait.goes_on(began, now_s)
 
     def _begin_by(self, target: Target, facts: CallFacts) -> Deadline | None:
         caller, allowed_s = self.caller, target.queue_wait_s
@@ -314,7 +317,7 @@ class Call:
         """The wait is over, however it ended: keep how long it took for which reason."""
         record, now_s = self.record, self.context.clock()
         ended = self.context.dispatcher.wait_clock.read(self.model, now_s)
-        record.wait_reasons = waited(self._wait_began or {}, ended, now_s - self.opened_s - (record.enqueued_s or 0.0))
+        record.wait_reasons = {} if self.wait is None else self.wait.until(ended, now_s)
         record.waited_for_load = "loading" in record.wait_reasons
         if record.waited_for_load and (load := self.context.loads.last.get(self.model)) is not None:
             record.load_id, record.load_s = load.id, load.done_s

@@ -214,6 +214,8 @@ class Relay:
             if self._may_try_another(error):
                 self._try_another(error)
                 return
+        elif self.call.wait is None:  # refused at once: no queue has seen it
+            self.call.record.enqueued_s = None
         if isinstance(error, errors.StartFailed):
             error.detail = self._context.engines[self._target.model].log_tail() or None
         self._refuse(error)

@@ -62,6 +62,29 @@ def waited(began: dict[WaitReason, float], ended: dict[WaitReason, float], waite
     return spans
 
 
+class Wait:
+    """What one call has waited for: for its model, or for one after the other."""
+
+    __slots__ = ("_before", "_began", "_since_s", "_so_far")
+
+    def __init__(self, began: dict[WaitReason, float], now_s: float) -> None:
+        """began: the clock of its model."""
+        self._before: dict[str, float] = {}
+        self._so_far: dict[str, float] = {}
+        self._began, self._since_s = began, now_s
+
+    def goes_on(self, began: dict[WaitReason, float], now_s: float) -> None:
+        """It waits again, perhaps for another model; all of its waiting counts."""
+        self._before, self._began, self._since_s = self._so_far, began, now_s
+
+    def until(self, ended: dict[WaitReason, float], now_s: float) -> dict[str, float]:
+        """The seconds per reason, up to this state of the clock that it went by last."""
+        self._so_far = dict(self._before)
+        for reason, spent_s in waited(self._began, ended, now_s - self._since_s).items():
+            self._so_far[reason] = self._so_far.get(reason, 0.0) + spent_s
+        return self._so_far
+
+
 @dataclass(slots=True)
 class EstimateError:
     """How far the estimates that calls were given on entry were from how long they waited."""
