@@ -8,6 +8,8 @@ import pytest
 
 from penstock.core.course import Course
 from penstock.store.queries.asking import Asked
+from penstock.store.queries.courses import EVERYTHING
+from penstock.store.queries.curve_reading import MAX_GROUPS, read_curves
 from penstock.store.queries.roller import Roller
 from penstock.store.queries.snapshot import Snapshot
 from penstock.store.queries.tables import HOUR, MINUTE
@@ -52,4 +54,28 @@ def test_of_many_calls_no_bucket_becomes_finer(tmp_path: Path) -> None:
         snapshot = Snapshot(connection, NOW)
         widths = [timeline(snapshot, Asked(NOW - span_s, NOW)).bucket_s for span_s in (HOUR, 6 * HOUR, 24 * HOUR)]
     assert widths == [MINUTE, MINUTE, 300]
+    store.close()
+
+
+def test_of_keys_without_end_the_first_have_curves_and_the_others_one_together(tmp_path: Path) -> None:
+    """Callers name keys as they like: 60 000 of them took 6 GB."""
+    store = SqliteStore(tmp_path / "penstock.db")
+    store.prepare()
+    count = MAX_GROUPS + 50
+    fill(
+        store,
+        (
+            Course(
+                f"c{n}", "g1", NOW - 100, "a", f"k{n}", None, "completed", enqueued_s=0.0, admitted_s=0.0, done_s=1.0
+            )
+            for n in range(count)
+        ),
+    )
+    with store.transaction() as connection:
+        snapshot = Snapshot(connection, NOW)
+        curves = read_curves(snapshot, Asked(NOW - WINDOW_S, NOW).grid, EVERYTHING, ("model", "key"))
+        told = timeline(snapshot, Asked(NOW - WINDOW_S, NOW))
+    assert len(curves) <= MAX_GROUPS + 1
+    assert sum(told.totals.active) * told.bucket_s == pytest.approx(count)
+    assert sum(map(sum, told.by_key_active.values())) * told.bucket_s == pytest.approx(count)
     store.close()

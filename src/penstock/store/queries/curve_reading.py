@@ -13,6 +13,10 @@ from penstock.store.queries.coverage import Piece, cover
 from penstock.store.queries.folding import SHARE, Group, group_of
 from penstock.store.queries.snapshot import Snapshot, between, grouping_for, rolled
 from penstock.store.queries.tables import DAY, DIMENSIONS, HOUR, MINUTE, Grouping, rollup_curves, rollup_dirty
+from penstock.store.queries.told import OTHER
+
+MAX_GROUPS = 2000
+"""Callers name keys as they like: behind so many, those that come later have curves together."""
 
 
 class CurvesOf:
@@ -129,6 +133,9 @@ def _curves_of(
 ) -> CurvesOf:
     told = Group(*(getattr(group, name) if name in by else "" for name in DIMENSIONS))
     curves = found.get(told)
+    if curves is None and len(found) >= MAX_GROUPS and "key" in by:
+        told = told._replace(key=OTHER)
+        curves = found.get(told)
     if curves is None:
         curves = found[told] = CurvesOf(grid, until)
     return curves
