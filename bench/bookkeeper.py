@@ -26,10 +26,10 @@ from sqlalchemy import create_engine, inspect
 
 from bench.rig.processes import cpu_us_by_process, rss_bytes
 from penstock.config.store_address import FILE_NAME, StoreAddress, read_address, sqlite_address
-from penstock.core.record import CallRecord, Outcome
-from penstock.runtime.bookkeeper import Bookkeeper
-from penstock.runtime.bookkeeping import command, environment
-from penstock.runtime.recorder import uuid7
+from penstock.core.accounting.record import CallRecord, Outcome
+from penstock.runtime.records.bookkeeper import Bookkeeper
+from penstock.runtime.records.bookkeeping import command, environment
+from penstock.runtime.records.recorder import uuid7
 from penstock.store.journal import Journal
 from penstock.store.opening import open_store
 

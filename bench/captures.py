@@ -18,15 +18,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from penstock.core.capture import CaptureLevel, KeptCapture
-from penstock.core.message import Head
-from penstock.core.record import CallRecord
-from penstock.core.redact import Redactor
+from penstock.core.accounting.record import CallRecord
+from penstock.core.calls.capture import CaptureLevel, KeptCapture
+from penstock.core.calls.message import Head
+from penstock.core.calls.redact import Redactor
 from penstock.protocols.endpoints import BY_PATH
-from penstock.runtime.captures import Captures
-from penstock.runtime.collecting import Capture
-from penstock.runtime.keeping import Keeper, packed
-from penstock.runtime.shelf import ENTRY_BYTES, Shelf
+from penstock.runtime.captures.captures import Captures
+from penstock.runtime.captures.collecting import Capture
+from penstock.runtime.captures.keeping import Keeper, packed
+from penstock.runtime.captures.shelf import ENTRY_BYTES, Shelf
 
 if sys.version_info >= (3, 14):
     from compression import zstd

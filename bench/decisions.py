@@ -20,11 +20,11 @@ import time
 from array import array
 from collections.abc import Callable, Sequence
 
-from penstock.core.actions import Action, Admit, Cancel, Start, Stop, WakeAt
-from penstock.core.memory import MemoryResidency
+from penstock.core.fitting.memory import MemoryResidency
 from penstock.core.model import Device, Model, Pool, Priority, Ticket
-from penstock.core.plan import Plan
-from penstock.core.scheduler import Scheduler
+from penstock.core.scheduling.actions import Action, Admit, Cancel, Start, Stop, WakeAt
+from penstock.core.scheduling.plan import Plan
+from penstock.core.scheduling.scheduler import Scheduler
 
 SERVICE_S, LOAD_S, STOP_S = 5.0, 20.0, 1.0
 PROMPTS = (300, 5000, 20_000)

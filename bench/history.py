@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 
 from sqlalchemy import Connection, Table
 
-from penstock.core.host_sample import HostSample
-from penstock.core.load_record import LoadRecord
-from penstock.runtime.recorder import uuid7
+from penstock.core.accounting.host_sample import HostSample
+from penstock.core.accounting.load_record import LoadRecord
+from penstock.runtime.records.recorder import uuid7
 from penstock.store.base import Checkpoint
 from penstock.store.postgres import PostgresStore
 from penstock.store.queries.dirty import mark

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from penstock.core.message import CallFacts
+from penstock.core.calls.message import CallFacts
 from penstock.protocols.anthropic import MESSAGES
 from penstock.protocols.dialect import Dialect, Meter
 from penstock.protocols.inflating import InflatingMeter

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from penstock.config.load import loads
 from penstock.config.plan import plan
+from penstock.core.accounting.record import CallRecord
 from penstock.core.model import Priority
-from penstock.core.record import CallRecord
 from penstock.simulate.replay import replay
 from penstock.simulate.world import Call, Engine, World
 from tests.e2e.program import CHAT, Program, chat_body, engine_cmd, id_of

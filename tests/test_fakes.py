@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from penstock.core.message import CallFacts
+from penstock.core.calls.message import CallFacts
 from penstock.protocols.endpoints import BY_PATH
 from tests.fakes import (
     Behaviour,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from penstock.core.course import Course
+from penstock.core.accounting.course import Course
 from penstock.store.queries.asking import Asked
 from penstock.store.queries.reporting import Report, report
 from penstock.store.queries.snapshot import Snapshot
 from penstock.store.sqlite import SqliteStore
-from tests.core.courses import NOW
+from tests.core.accounting.courses import NOW
 from tests.store.queries.test_device_time import a_load, fill
 
 HOSTILE = "<img src=x onerror=\"window.pwned='yes'\"><script>window.pwned='yes'</script>"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from penstock.config.access import hashed
-from penstock.runtime.key_file import KeyFile
+from penstock.runtime.access.key_file import KeyFile
 from tests.e2e.program import Program, run, until
 from tests.fakes import in_loop
 

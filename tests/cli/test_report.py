@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from penstock.cli.main import app
 from tests.cli.reports import HOSTILE, a_store, a_week
-from tests.core.courses import NOW
+from tests.core.accounting.courses import NOW
 from tests.store.postgres_server import Server, a_postgres_server
 
 WINDOW = ("--from", str(NOW - 7 * 86_400), "--to", str(NOW))

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from penstock.cli.report_text import MAX_ROWS, lines
 from penstock.store.queries.reporting import Report
 from tests.cli.reports import a_report, a_week
-from tests.core.courses import NOW
+from tests.core.accounting.courses import NOW
 
 ALL = ("model", "key", "workload")
 

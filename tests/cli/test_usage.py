@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from penstock.cli import usage_shown as shown
 from penstock.cli.main import app
 from penstock.store.sqlite import SqliteStore
-from tests.core.courses import NOW
+from tests.core.accounting.courses import NOW
 from tests.store.queries.histories import fill, sharing
 from tests.store.queries.test_rollups import some_history
 

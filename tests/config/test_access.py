@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.config.access import amount, hashed, key_of, quota, quota_text
-from penstock.core.key import Role
+from penstock.core.calls.key import Role
+from penstock.core.calls.quota import DAY_S, Counted, Quota
 from penstock.core.model import Priority
-from penstock.core.quota import DAY_S, Counted, Quota
 from tests.config.worlds import messages, native
 
 HASH = hashed("sk-penstock-x")

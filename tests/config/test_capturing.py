@@ -6,7 +6,7 @@ import pytest
 
 from penstock.config.faults import ConfigError
 from penstock.config.load import Loaded, loads
-from penstock.core.capture import CaptureLevel
+from penstock.core.calls.capture import CaptureLevel
 
 
 def loaded(text: str) -> Loaded:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.config.filters import FiltersSettings, edits
-from penstock.core.message import Edits
+from penstock.core.calls.message import Edits
 from tests.config.worlds import faults, messages, model, native, read
 
 NATIVE = """

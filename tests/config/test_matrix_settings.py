@@ -8,7 +8,7 @@ import pytest
 
 from penstock.config.plan import plan
 from penstock.config.values import Residency
-from penstock.core.residency import Residency as ResidencyPolicy
+from penstock.core.fitting.residency import Residency as ResidencyPolicy
 from tests.config.worlds import faults, messages, native, read
 
 MODELS = "models: {big: {cmd: 'x ${PORT}'}, 'org/small:7b': {cmd: 'x ${PORT}'}, embed: {cmd: 'x ${PORT}'}}\n"

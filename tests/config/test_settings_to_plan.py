@@ -5,7 +5,7 @@ from __future__ import annotations
 from penstock.config.plan import HOST_DEVICE, plan
 from penstock.config.sections import BreakerSettings
 from penstock.core.model import Model, Pool
-from penstock.core.plan import KeyTerms
+from penstock.core.scheduling.plan import KeyTerms
 from tests.config.worlds import native
 
 GIB = 2**30

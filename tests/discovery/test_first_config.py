@@ -8,7 +8,7 @@ import pytest
 
 from penstock.config.load import loads
 from penstock.config.schema import Settings
-from penstock.core.footprint import Layer
+from penstock.core.fitting.footprint import Layer
 from penstock.discovery.demo import ensure_demo_models
 from penstock.discovery.first_config import configuration_found, demo_configuration
 from penstock.discovery.gguf import GgufFacts, Use

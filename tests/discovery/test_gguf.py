@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.core.footprint import Layer
+from penstock.core.fitting.footprint import Layer
 from penstock.discovery.demo import ensure_demo_models
 from penstock.discovery.gguf import GgufError, Use, read_gguf, shards_of
 from penstock.discovery.gguf_header import HEADER_LIMIT_BYTES

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.core.footprint import Layer, footprint
+from penstock.core.fitting.footprint import Layer, footprint
 from penstock.discovery.gguf import GgufFacts, Use
 from penstock.discovery.models import FoundModel
 from penstock.discovery.placing import SLOTS, Gpu, Place, Placing

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from penstock.core.record import CallRecord
+from penstock.core.accounting.record import CallRecord
 from penstock.discovery.demo import ensure_demo_models
 from tests.e2e.program import Program
 from tests.web.chromium import chromium

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from penstock.core.record import CallRecord
+from penstock.core.accounting.record import CallRecord
 from tests.door.asks import COMPLETION_TOKENS, Ask, all_asks
 from tests.door.refusals import code_of_failure, code_of_refusal
 from tests.e2e.program import Program, engine_cmd, header, until

@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from penstock.core.record import CallRecord
+from penstock.core.accounting.record import CallRecord
 from tests.e2e.leftovers import ends_until, marked
 from tests.e2e.store import Books, PostgresBooks, SqliteBooks
 from tests.fakes import Answer, engine_argv, exchange, get

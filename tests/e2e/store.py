@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 from sqlalchemy import create_engine, exc, select
 
-from penstock.core.record import CallRecord
+from penstock.core.accounting.record import CallRecord
 from penstock.store.rows import record_of
 from penstock.store.schema import calls
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.core.record import service_s, total_s
+from penstock.core.accounting.record import service_s, total_s
 from tests.e2e.program import Program
 from tests.fakes import in_loop
 

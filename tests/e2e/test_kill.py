@@ -27,7 +27,7 @@ SLOW = 2
 CHECK_EVERY = 8
 """Lives; the next one that is not killed brings over what all of them have left."""
 
-BOOKKEEPER, GUARD = b"penstock.runtime.bookkeeper", b"penstock.launch.guard"
+BOOKKEEPER, GUARD = b"penstock.runtime.records.bookkeeper", b"penstock.launch.guard"
 
 CONFIG = """
 penstock: 1

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from penstock.core.record import CallRecord
+from penstock.core.accounting.record import CallRecord
 from tests.e2e.program import CHAT, Program, chat_body, engine_cmd, until
 from tests.fakes import in_loop
 

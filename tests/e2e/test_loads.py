@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from penstock.core.host_sample import HostSample
-from penstock.core.load_record import LoadRecord
+from penstock.core.accounting.host_sample import HostSample
+from penstock.core.accounting.load_record import LoadRecord
 from penstock.store.rows import load_of, sample_of
 from tests.e2e.program import Program, engine_cmd, until
 from tests.e2e.store import ask_store

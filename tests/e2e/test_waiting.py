@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from penstock.core.record import CallRecord
+from penstock.core.accounting.record import CallRecord
 from tests.e2e.program import Program, engine_cmd, id_of
 from tests.fakes import Answer, in_loop
 

@@ -13,7 +13,7 @@ import pytest
 
 from penstock.config.schema import Settings
 from penstock.config.sections import GgufSettings
-from penstock.core.footprint import Layer
+from penstock.core.fitting.footprint import Layer
 from penstock.discovery.demo import DemoModels, ensure_demo_models
 from penstock.discovery.gguf import GgufFacts, Use
 from penstock.launch.base import LaunchFailed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.core.message import CallFacts
+from penstock.core.calls.message import CallFacts
 from penstock.protocols.dialect import Dialect, Meter
 
 EVENTS = b"text/event-stream"

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from penstock import errors
-from penstock.core.message import TokenSource, Usage
+from penstock.core.calls.message import TokenSource, Usage
 from penstock.protocols.anthropic import COUNT_TOKENS, MESSAGES
 from tests.protocols.streams import MESSAGES_STREAM, meter, watched
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.core.message import CallFacts, Edits, Head
+from penstock.core.calls.message import CallFacts, Edits, Head
 from penstock.errors import AmbiguousBody, BadRequest, InvalidJson, MissingModel, OddModelName
 from penstock.protocols.openai_chat import CHAT
 from penstock.protocols.vectors import EMBEDDINGS

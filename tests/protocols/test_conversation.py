@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.core.capture import KeptBody
-from penstock.core.conversation import Conversation, Message, Piece
+from penstock.core.calls.capture import KeptBody
+from penstock.core.calls.conversation import Conversation, Message, Piece
 from penstock.protocols.answered import put_together
 from penstock.protocols.asked import asked
 

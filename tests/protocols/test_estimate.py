@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.core.message import Body
+from penstock.core.calls.message import Body
 from penstock.protocols import jsonbody
 from penstock.protocols.estimate import MEDIA_TOKENS, SMALL_BYTES, prompt_tokens, prompt_tokens_of
 from penstock.protocols.jsonpieces import Source

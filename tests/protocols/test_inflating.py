@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from penstock.core.message import Usage
+from penstock.core.calls.message import Usage
 from penstock.errors import CannotInflate
 from penstock.protocols.anthropic import MESSAGES
 from penstock.protocols.inflating import PIECE_BYTES, InflatingMeter

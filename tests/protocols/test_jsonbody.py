@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from penstock.core.message import Body, Edits
+from penstock.core.calls.message import Body, Edits
 from penstock.errors import AmbiguousBody, BadRequest, InvalidJson
 from penstock.protocols import jsonbody
 from penstock.protocols.jsonpieces import Pieces

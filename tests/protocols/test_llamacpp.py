@@ -7,7 +7,7 @@ import json
 import pytest
 
 from penstock import errors
-from penstock.core.message import TokenSource, Usage
+from penstock.core.calls.message import TokenSource, Usage
 from penstock.protocols.llamacpp import COMPLETION, DETOKENIZE, INFILL, TOKENIZE
 from penstock.protocols.sse import MAX_EVENT_BYTES
 from tests.protocols.streams import COMPLETION_STREAM, EVENTS, JSON, meter, run, watched

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 from penstock import errors
-from penstock.core.message import CallFacts, Edits, Head, TokenSource, Usage
+from penstock.core.calls.message import CallFacts, Edits, Head, TokenSource, Usage
 from penstock.protocols import media
 from penstock.protocols.dialect import Dialect
 from penstock.protocols.endpoints import BY_PATH, TABLE

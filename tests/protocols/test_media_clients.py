@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from openai import OpenAI
 
-from penstock.core.message import CallFacts, Edits, Head
+from penstock.core.calls.message import CallFacts, Edits, Head
 from penstock.errors import BadRequest
 from penstock.protocols.endpoints import BY_PATH, TABLE
 from penstock.protocols.media import MediaDialect

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.core.message import CallFacts, TokenSource, Usage
+from penstock.core.calls.message import CallFacts, TokenSource, Usage
 from penstock.protocols.dialect import Meter
 from penstock.protocols.metering import BlindMeter
 from penstock.protocols.openai_chat import CHAT, COMPLETIONS

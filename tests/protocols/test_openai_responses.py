@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from penstock.core.message import TokenSource, Usage
+from penstock.core.calls.message import TokenSource, Usage
 from penstock.errors import EngineDied
 from penstock.protocols.openai_responses import RESPONSES
 from tests.protocols.streams import JSON, RESPONSES_STREAM, meter, run, watched

@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from penstock.core.message import CallFacts, Head, TokenSource, Usage
+from penstock.core.calls.message import CallFacts, Head, TokenSource, Usage
 from penstock.discovery.demo import DemoModels, ensure_demo_models
 from penstock.protocols.dialect import Dialect, Meter
 from penstock.protocols.endpoints import BY_PATH

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock import errors
-from penstock.core.message import Edits, Head
+from penstock.core.calls.message import Edits, Head
 from penstock.errors import AmbiguousBody, BadRequest, InvalidJson, MissingModel, OddModelName
 from penstock.protocols.anthropic import MESSAGES
 from penstock.protocols.endpoints import TABLE

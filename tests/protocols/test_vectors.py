@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.core.message import TokenSource, Usage
+from penstock.core.calls.message import TokenSource, Usage
 from penstock.protocols.vectors import EMBEDDINGS, RERANK
 from tests.protocols.streams import watched
 

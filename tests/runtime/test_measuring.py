@@ -7,17 +7,17 @@ import time
 from collections.abc import Sequence
 
 from penstock.config.load import loads
-from penstock.core.host_sample import DeviceSample, HostSample
-from penstock.core.load_record import LoadRecord
-from penstock.core.memory import MemoryResidency
-from penstock.core.message import Head
+from penstock.core.accounting.host_sample import DeviceSample, HostSample
+from penstock.core.accounting.load_record import LoadRecord
+from penstock.core.accounting.record import CallRecord, Outcome
+from penstock.core.calls.message import Head
+from penstock.core.fitting.memory import MemoryResidency
 from penstock.core.model import Model
-from penstock.core.plan import Plan
-from penstock.core.record import CallRecord, Outcome
-from penstock.core.scheduler import Scheduler
-from penstock.runtime.dispatcher import Dispatcher
+from penstock.core.scheduling.plan import Plan
+from penstock.core.scheduling.scheduler import Scheduler
+from penstock.runtime.engines.dispatcher import Dispatcher
 from penstock.runtime.measuring import Measuring
-from penstock.runtime.recorder import Recorder
+from penstock.runtime.records.recorder import Recorder
 from penstock.sample.base import EngineProcess, EngineReading, GpuReading, HostReading, Reading
 from tests.fakes import in_loop
 

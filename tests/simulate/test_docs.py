@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
-from penstock.core.plan import Policy
+from penstock.core.scheduling.plan import Policy
 from penstock.simulate.replay import replay
 from penstock.simulate.scenario import read, world_of
 from tests.simulate.worlds import in_order, world_from

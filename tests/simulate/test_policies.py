@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from penstock.core.memory import MemoryResidency
+from penstock.core.fitting.memory import MemoryResidency
 from penstock.core.model import Device, Priority, Ticket
 from penstock.simulate.box import Box
 from penstock.simulate.policies import Penstock

@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from penstock.core.memory import MemoryResidency
+from penstock.core.fitting.memory import MemoryResidency
 from penstock.core.model import Device, Model, Pool, Priority
-from penstock.core.plan import Plan, Policy
+from penstock.core.scheduling.plan import Plan, Policy
 from penstock.simulate.replay import Run, replay
 from penstock.simulate.scenario import Scenario, read, world_of
 from penstock.simulate.world import Call, Engine, World

@@ -8,9 +8,9 @@ import typing
 import msgspec
 
 from penstock.config.storage import StoreSettings
-from penstock.core.host_sample import DeviceSample, EngineSample, HostSample
-from penstock.core.load_record import LoadRecord
-from penstock.core.record import CallRecord
+from penstock.core.accounting.host_sample import DeviceSample, EngineSample, HostSample
+from penstock.core.accounting.load_record import LoadRecord
+from penstock.core.accounting.record import CallRecord
 from penstock.store.rows import Row, read_row
 
 FOR_EVER = StoreSettings.model_validate({"keep": "forever", "keep_samples": "forever"})

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.core.record import CallRecord
+from penstock.core.accounting.record import CallRecord
 from penstock.store.base import EVER, Checkpoint, Kind, Store, Window
 from penstock.store.exporting import FORMATS, fields_of, pages
 from penstock.store.importing import import_lines

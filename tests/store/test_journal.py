@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from penstock.core.record import CallRecord
+from penstock.core.accounting.record import CallRecord
 from penstock.store.fsync import Syncer
 from penstock.store.journal import RETRY_AFTER_S, Journal
 from penstock.store.reserve import STEP_BYTES, Reserve

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from penstock.core.fields import documented
-from penstock.core.host_sample import HostSample
-from penstock.core.load_record import LoadRecord
-from penstock.core.outcomes import MEANINGS, Outcome
-from penstock.core.record import CallRecord
+from penstock.core.accounting.fields import documented
+from penstock.core.accounting.host_sample import HostSample
+from penstock.core.accounting.load_record import LoadRecord
+from penstock.core.accounting.outcomes import MEANINGS, Outcome
+from penstock.core.accounting.record import CallRecord
 from penstock.store.reference import markdown
 from penstock.store.schema import metadata
 

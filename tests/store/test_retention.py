@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.core.record import CallRecord
+from penstock.core.accounting.record import CallRecord
 from penstock.store.base import FIRST_SOUND_CLOCK, Checkpoint, Kind, Store, Window
 from penstock.store.belief import Belief
 from penstock.store.postgres import PostgresStore

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.core.record import CallRecord
+from penstock.core.accounting.record import CallRecord
 from penstock.store.rows import last_of_each, read_row, record_of
 from tests.store.some_calls import a_full_call, an_open_call, ended, rows
 

@@ -126,7 +126,8 @@ def test_a_file_that_is_no_database_is_away_and_is_not_touched(tmp_path: Path) -
 def test_what_the_gateway_imports_brings_no_database_along() -> None:
     program = (
         "import sys, penstock.store.journal, penstock.store.segments, penstock.store.status,"
-        " penstock.runtime.bookkeeping; print({'sqlalchemy', 'alembic', 'sqlite3'} & sys.modules.keys() or 'none')"
+        " penstock.runtime.records.bookkeeping;"
+        " print({'sqlalchemy', 'alembic', 'sqlite3'} & sys.modules.keys() or 'none')"
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert said.stdout == "none\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.core.record import CallRecord
+from penstock.core.accounting.record import CallRecord
 from penstock.store.base import Checkpoint, Kind, Place, Store, Window
 from penstock.store.belief import Belief
 from penstock.store.journal import Journal

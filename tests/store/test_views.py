@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine
 
-from penstock.core.record import CallRecord
+from penstock.core.accounting.record import CallRecord
 from penstock.store.base import Checkpoint, Store
 from penstock.store.sqlite import SqliteStore
 from tests.store.both import KINDS, new_url, prepared

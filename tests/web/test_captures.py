@@ -12,10 +12,10 @@ import pytest
 from fastapi import FastAPI
 
 from penstock.errors import NoSuchCapture
-from penstock.runtime.captures import Captures
+from penstock.runtime.captures.captures import Captures
 from penstock.web.captures import add_capture_routes
 from tests.fakes import in_loop
-from tests.runtime.capturing import CONFIGURED, call, capturing, head
+from tests.runtime.captures.capturing import CONFIGURED, call, capturing, head
 
 SECRET = "shown-by-the-client-1"
 STREAM = [(b"content-type", b"text/event-stream"), (b"x-twice", b"first"), (b"x-twice", b"second")]

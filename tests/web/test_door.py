@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from penstock.config.access import KeySettings, hashed
-from penstock.runtime.keys import Keyring
+from penstock.runtime.access.keys import Keyring
 from penstock.web.door import Door, Message
 from tests.fakes import in_loop
 

@@ -8,7 +8,7 @@ import pytest
 
 from penstock.config.load import loads
 from penstock.core.model import Phase
-from penstock.runtime.catalog import Catalog
+from penstock.runtime.calls.catalog import Catalog
 from penstock.web.rows import Row, Rows
 
 CONFIG = """

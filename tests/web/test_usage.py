@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from starlette.testclient import TestClient
 
 from penstock.config.store_address import sqlite_address
-from penstock.core.course import Course
+from penstock.core.accounting.course import Course
 from penstock.store.queries.asking import Asked
 from penstock.store.queries.present import Live
 from penstock.store.queries.queries import Queries

@@ -13,8 +13,8 @@ import pytest
 from fastapi import Request
 
 from penstock.errors import UsageUnavailable
-from penstock.runtime.usage_relay import AT_ONCE, MAX_ANSWER_BYTES, UsageRelay
-from penstock.runtime.usage_server import SOCKET, ShortPath, app_named, serve_in_background
+from penstock.runtime.records.usage_relay import AT_ONCE, MAX_ANSWER_BYTES, UsageRelay
+from penstock.runtime.records.usage_server import SOCKET, ShortPath, app_named, serve_in_background
 from penstock.web.compat.overlaat import Overlaat
 from penstock.web.door import Message
 from penstock.web.usage_relay import UsageRoute

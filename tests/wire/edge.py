@@ -15,7 +15,7 @@ import uvloop
 from httptools import HttpResponseParser
 from uvicorn.server import ServerState
 
-from penstock.core.message import Body, Head, Headers, Reply
+from penstock.core.calls.message import Body, Head, Headers, Reply
 from penstock.errors import GatewayError
 from penstock.wire.body import BodyStore
 from penstock.wire.exchange import Client, HotHandler

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from penstock.core.message import Headers
+from penstock.core.calls.message import Headers
 from penstock.wire.outbox import Outbox
 from penstock.wire.upstream import Failure, Pool
 

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
-from penstock.core.message import Body, Head, Reply
+from penstock.core.calls.message import Body, Head, Reply
 from penstock.errors import GatewayError
 from penstock.wire.exchange import Client, HotHandler
 from penstock.wire.ingress import Doors, Ingress, bind

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.core.message import Headers
+from penstock.core.calls.message import Headers
 from penstock.wire.fetch import FetchFailed, fetch
 from penstock.wire.headers import CREDENTIALS, request_head, request_lines
 from penstock.wire.outbox import Outbox

@@ -17,7 +17,7 @@ from penstock.cli.usual import FAILED, USAGE
 from penstock.cli.where import Where, opened
 from penstock.cli.whole_file import whole_file
 from penstock.config.quantities import seconds
-from penstock.runtime.catching_up import catch_up
+from penstock.runtime.records.catching_up import catch_up
 from penstock.store.base import EVER, Kind, Store, Window
 from penstock.store.exporting import FORMATS, ParquetMissing, fields_of, pages
 

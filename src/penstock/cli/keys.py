@@ -22,7 +22,7 @@ from penstock.cli.usual import BAD_CONFIGURATION, FAILED, USAGE, usual_place
 if TYPE_CHECKING:
     from penstock.config.access import KeySettings
     from penstock.config.schema import Settings
-    from penstock.runtime.key_file import KeyFile
+    from penstock.runtime.access.key_file import KeyFile
 
 PREFIX = "sk-penstock-"
 SECRET_BYTES = 32
@@ -155,7 +155,7 @@ def _settings(config: Path | None, *, is_needed: bool) -> Settings | None:
 
 def _file(state_dir: Path | None, settings: Settings | None) -> KeyFile:
     """As `penstock serve` finds it."""
-    from penstock.runtime.key_file import KeyFile
+    from penstock.runtime.access.key_file import KeyFile
     from penstock.runtime.state_dir import default_state_dir
 
     configured = None if settings is None or settings.state_dir is None else Path(settings.state_dir)
@@ -164,7 +164,7 @@ def _file(state_dir: Path | None, settings: Settings | None) -> KeyFile:
 
 def _unknown(patterns: list[str], settings: Settings | None) -> list[str]:
     """Those that match no name; none where nobody can tell: without a configuration, or with a LiteLLM behind."""
-    from penstock.core.key import Key
+    from penstock.core.calls.key import Key
 
     if settings is None or settings.pass_through is not None:
         return []
@@ -175,7 +175,7 @@ def _unknown(patterns: list[str], settings: Settings | None) -> list[str]:
 
 def _row(name: str, settings: KeySettings, file: KeyFile) -> dict[str, object]:
     from penstock.config.access import key_of, quota_text
-    from penstock.runtime.quota_file import used
+    from penstock.runtime.access.quota_file import used
 
     key = key_of(name, settings)
     amounts = used(file.path.parent, key, time.time()) or [None] * len(key.quotas)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 from typing import TextIO
 
-from penstock.core.redact import Redactor
+from penstock.core.calls.redact import Redactor
 
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from penstock.config.plan import HOST_DEVICE
-from penstock.core.record import Outcome
+from penstock.core.accounting.record import Outcome
 from penstock.store.queries.answers import Usage
 from penstock.store.queries.reporting import Report, Spent
 

@@ -18,7 +18,7 @@ from penstock.config.faults import ConfigError, Fault, listed
 from penstock.config.load import load
 from penstock.config.plan import plan
 from penstock.config.quantities import seconds
-from penstock.core.plan import Plan
+from penstock.core.scheduling.plan import Plan
 from penstock.discovery.machine import host_memory_bytes
 from penstock.launch.footprints import estimated_footprints
 from penstock.runtime.state_dir import default_state_dir

@@ -18,9 +18,9 @@ from penstock.config import values as v
 from penstock.config.quantities import duration_text, seconds
 from penstock.config.sections import Section
 from penstock.config.values import unexpected
-from penstock.core.key import Key, Role
+from penstock.core.calls.key import Key, Role
+from penstock.core.calls.quota import DAY_S, Counted, Quota
 from penstock.core.model import Priority
-from penstock.core.quota import DAY_S, Counted, Quota
 
 MAX_QUOTAS = 8
 LONGEST_WINDOW_S = 366 * DAY_S

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 from penstock.config import values as v
 from penstock.config.quantities import SIZE_PATTERN, size_bytes
-from penstock.core.capture import CaptureLevel
+from penstock.core.calls.capture import CaptureLevel
 
 LEAST_BUFFER_BYTES = 64 * 2**10
 

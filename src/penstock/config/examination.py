@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from penstock.config.faults import Fault, Findings
 from penstock.config.positions import Node
 from penstock.config.schema import ModelSettings, Settings
-from penstock.core.names import oddity
+from penstock.core.calls.names import oddity
 
 
 @dataclass(slots=True)

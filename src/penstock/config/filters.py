@@ -12,8 +12,8 @@ from pydantic import BeforeValidator, Field, JsonValue, WithJsonSchema
 from penstock.config.positions import Node, Scalar
 from penstock.config.sections import Section
 from penstock.config.values import unexpected
-from penstock.core.dotted import steps
-from penstock.core.message import Edits
+from penstock.core.calls.dotted import steps
+from penstock.core.calls.message import Edits
 
 PROTECTED = "model"
 """No filter touches it: gateway and engine could mean different models."""

@@ -8,12 +8,12 @@ from penstock.config.commands import declared_slots
 from penstock.config.schema import GGUF_SLOTS, ModelSettings, Settings
 from penstock.config.sections import MatrixSettings
 from penstock.config.values import UNLIMITED, Residency
-from penstock.core.groups import Group, GroupResidency
-from penstock.core.matrix import Matrix, MatrixResidency
-from penstock.core.memory import MemoryResidency
+from penstock.core.fitting.groups import Group, GroupResidency
+from penstock.core.fitting.matrix import Matrix, MatrixResidency
+from penstock.core.fitting.memory import MemoryResidency
+from penstock.core.fitting.residency import Residency as ResidencyPolicy
 from penstock.core.model import Device, Model, Pool
-from penstock.core.plan import KeyTerms, Plan, Policy
-from penstock.core.residency import Residency as ResidencyPolicy
+from penstock.core.scheduling.plan import KeyTerms, Plan, Policy
 
 HOST_DEVICE = "ram"
 """The one device of a configuration that names none."""

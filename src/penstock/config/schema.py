@@ -32,7 +32,7 @@ from penstock.config.sections import (
 )
 from penstock.config.storage import StoreSettings
 from penstock.config.values import ClientKey, LogLevel, Residency, unexpected
-from penstock.core.capture import CaptureLevel
+from penstock.core.calls.capture import CaptureLevel
 
 NATIVE_PORT = 8080
 GGUF_SLOTS = 4

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from penstock.config.schema import Settings
 from penstock.config.store_address import password_of
-from penstock.core.redact import is_telling
+from penstock.core.calls.redact import is_telling
 
 
 def secret_values(settings: Settings) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from penstock.core.footprint import Layer, Shape
+from penstock.core.fitting.footprint import Layer, Shape
 from penstock.discovery.gguf_header import GgufError, Header, Passed, Scalar, Value, read_header
 
 __all__ = ["GgufError", "GgufFacts", "Use", "read_gguf", "shards_of", "without_shard"]

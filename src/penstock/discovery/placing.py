@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from penstock.core.footprint import Footprint, footprint
+from penstock.core.fitting.footprint import Footprint, footprint
 from penstock.discovery.gguf import Use
 from penstock.discovery.models import FoundModel
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from penstock.config.plan import HOST_DEVICE
 from penstock.config.schema import Settings
-from penstock.core.footprint import Footprint
+from penstock.core.fitting.footprint import Footprint
 from penstock.launch.gguf import estimated_footprint, use_of
 
 Placed = tuple[tuple[str, int], ...]

@@ -11,7 +11,7 @@ from pathlib import Path
 from penstock.config.commands import slots_in
 from penstock.config.schema import GGUF_SLOTS
 from penstock.config.sections import GgufSettings
-from penstock.core.footprint import BITS, Footprint, footprint
+from penstock.core.fitting.footprint import BITS, Footprint, footprint
 from penstock.discovery.gguf import GgufError, GgufFacts, Use, read_gguf, shards_of
 from penstock.discovery.machine import Engine, find_engine
 from penstock.launch.base import LaunchFailed

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from penstock.core.capture import KeptBody
-from penstock.core.conversation import Conversation, Message, Piece
+from penstock.core.calls.capture import KeptBody
+from penstock.core.calls.conversation import Conversation, Message, Piece
 from penstock.protocols.asked import asked, block, flat, item_message, mapping, message, parsed, sequence, text
 from penstock.protocols.sse import events, payload
 

@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from penstock.core.message import Usage
+from penstock.core.calls.message import Usage
 from penstock.protocols.refusals import anthropic_failure, anthropic_refusal
 from penstock.protocols.text import ErrorForm, TextDialect
 from penstock.protocols.usage import ABSENT, UNREADABLE, error_text, take_anthropic

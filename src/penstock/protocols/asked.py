@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from penstock.core.conversation import Message, Piece
+from penstock.core.calls.conversation import Message, Piece
 
 MOST_MESSAGES = 5000
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

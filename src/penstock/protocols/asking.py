@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from penstock.core.message import Body, CallFacts, Edits, Head
-from penstock.core.names import oddity
+from penstock.core.calls.message import Body, CallFacts, Edits, Head
+from penstock.core.calls.names import oddity
 from penstock.errors import MissingModel, OddModelName
 from penstock.protocols import jsonbody
 from penstock.protocols.estimate import prompt_tokens, prompt_tokens_of

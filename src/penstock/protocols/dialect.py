@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from penstock.core.message import Body, CallFacts, Edits, Head, Reply, Usage
+from penstock.core.calls.message import Body, CallFacts, Edits, Head, Reply, Usage
 from penstock.errors import GatewayError
 
 

@@ -11,7 +11,7 @@ import re
 
 import msgspec
 
-from penstock.core.message import Body
+from penstock.core.calls.message import Body
 from penstock.protocols.jsonpieces import NULL, Source
 
 BYTES_PER_TOKEN = 4

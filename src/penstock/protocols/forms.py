@@ -7,7 +7,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
-from penstock.core.message import Body
+from penstock.core.calls.message import Body
 from penstock.errors import AmbiguousBody, AmbiguousQuery, BadRequest
 
 MAX_BODY_BYTES = 2**20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from penstock.core.message import Usage
+from penstock.core.calls.message import Usage
 from penstock.errors import CannotInflate
 from penstock.protocols.dialect import Meter
 

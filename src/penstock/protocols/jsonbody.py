@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from penstock.core.dotted import Step, steps
-from penstock.core.message import Body, Edits
+from penstock.core.calls.dotted import Step, steps
+from penstock.core.calls.message import Body, Edits
 from penstock.errors import AmbiguousBody
 from penstock.protocols.jsonpieces import Pieces, Source
 from penstock.protocols.jsontree import Tree, decode_failed

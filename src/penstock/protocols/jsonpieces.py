@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from penstock.core.message import Body
+from penstock.core.calls.message import Body
 
 Pieces = tuple[Body, ...]
 

@@ -6,8 +6,8 @@ import re
 
 import msgspec
 
-from penstock.core.dotted import LAST, Step
-from penstock.core.message import Body
+from penstock.core.calls.dotted import LAST, Step
+from penstock.core.calls.message import Body
 from penstock.errors import BadRequest, InvalidJson
 from penstock.protocols.jsonpieces import NULL, Kept, Pieces, PieceWriter, Source
 from penstock.protocols.jsonwalk import UNREADABLE, end_of_value, unreadable

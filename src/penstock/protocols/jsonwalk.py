@@ -11,7 +11,7 @@ import re
 
 import msgspec
 
-from penstock.core.message import Body
+from penstock.core.calls.message import Body
 from penstock.errors import BadRequest, InvalidJson
 
 MIN_STEP_BYTES, MAX_STEP_BYTES = 1024, 64 * 1024

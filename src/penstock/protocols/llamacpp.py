@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from penstock.core.message import TokenSource, Usage
+from penstock.core.calls.message import TokenSource, Usage
 from penstock.protocols.refusals import llamacpp_failure, llamacpp_refusal
 from penstock.protocols.text import ErrorForm, TextDialect
 from penstock.protocols.usage import ABSENT, UNREADABLE, error_text, take_timings, tokens

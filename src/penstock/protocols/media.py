@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from penstock.core.message import Body, CallFacts, Edits, Head, Reply, TokenSource, Usage
+from penstock.core.calls.message import Body, CallFacts, Edits, Head, Reply, TokenSource, Usage
 from penstock.errors import AmbiguousQuery, BadRequest, GatewayError, MissingModel
 from penstock.protocols import asking, forms, jsonbody, multipart
 from penstock.protocols.dialect import Meter

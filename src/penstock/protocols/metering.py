@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Protocol
 
-from penstock.core.message import TokenSource, Usage
+from penstock.core.calls.message import TokenSource, Usage
 from penstock.protocols.sse import EventSplitter, events, payload
 
 WHOLE_BYTES = 64 * 1024

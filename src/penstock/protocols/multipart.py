@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from penstock.core.message import Body
+from penstock.core.calls.message import Body
 from penstock.errors import AmbiguousBody, BadRequest
 
 MAX_PARTS = 1_000

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from penstock.core.message import Usage
+from penstock.core.calls.message import Usage
 from penstock.errors import GatewayError
 from penstock.protocols.dialect import Meter
 from penstock.protocols.metering import StreamMeter

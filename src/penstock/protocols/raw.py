@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-from penstock.core.message import Body, CallFacts, Edits, Head, Reply
-from penstock.core.names import oddity
+from penstock.core.calls.message import Body, CallFacts, Edits, Head, Reply
+from penstock.core.calls.names import oddity
 from penstock.errors import GatewayError, NoModelInPath, OddModelName
 from penstock.protocols.dialect import Dialect, Meter
 from penstock.protocols.endpoints import BY_PATH, POST, Capture, Endpoint, ModelIn

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from penstock.core.message import Headers, Reply
+from penstock.core.calls.message import Headers, Reply
 from penstock.errors import GatewayError, MethodNotAllowed
 
 _OPENAI_TYPES = {

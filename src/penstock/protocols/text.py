@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from penstock.core.message import Body, CallFacts, Edits, Head, Reply
+from penstock.core.calls.message import Body, CallFacts, Edits, Head, Reply
 from penstock.errors import GatewayError
 from penstock.protocols import asking, jsonbody
 from penstock.protocols.dialect import Meter

@@ -10,7 +10,7 @@ import re
 
 import msgspec
 
-from penstock.core.message import Body
+from penstock.core.calls.message import Body
 from penstock.errors import BadRequest, InvalidJson
 
 LOOKED_AT_BYTES = 64 * 1024

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import msgspec
 
-from penstock.core.message import TokenSource, Usage
+from penstock.core.calls.message import TokenSource, Usage
 
 MAX_TOKENS = 2**53
 MAX_MS = 1e12

@@ -27,33 +27,34 @@ from penstock.config.plan import plan
 from penstock.config.schema import Settings
 from penstock.config.secret_values import secret_values
 from penstock.config.store_address import StoreAddress
-from penstock.core.breaker import Breaker, BreakerPolicy
-from penstock.core.commands import Load
-from penstock.core.message import Head
-from penstock.core.priority import Thresholds
-from penstock.core.redact import Redactor
-from penstock.core.scheduler import Scheduler
+from penstock.core.calls.breaker import Breaker, BreakerPolicy
+from penstock.core.calls.message import Head
+from penstock.core.calls.priority import Thresholds
+from penstock.core.calls.redact import Redactor
+from penstock.core.scheduling.commands import Load
+from penstock.core.scheduling.scheduler import Scheduler
 from penstock.launch.process import ProcessLauncher
-from penstock.runtime import bookkeeping, observed
-from penstock.runtime.bookkeeping import Bookkeeping
-from penstock.runtime.call import CallContext
-from penstock.runtime.captures import Captures
-from penstock.runtime.catalog import BEHIND, Catalog, behind
-from penstock.runtime.dispatcher import Dispatcher
-from penstock.runtime.feed import Feed
-from penstock.runtime.keeping import Keeper
-from penstock.runtime.keys import Keyring
-from penstock.runtime.live import Live
+from penstock.runtime.access.keys import Keyring
+from penstock.runtime.calls.call import CallContext
+from penstock.runtime.calls.catalog import BEHIND, Catalog, behind
+from penstock.runtime.calls.opening import open_call
+from penstock.runtime.calls.outgoing import asks_websocket
+from penstock.runtime.calls.routing import Router
+from penstock.runtime.captures.captures import Captures
+from penstock.runtime.captures.keeping import Keeper
+from penstock.runtime.engines import observed
+from penstock.runtime.engines.dispatcher import Dispatcher
+from penstock.runtime.engines.recipes import recipe
+from penstock.runtime.engines.replica import RemoteEngine, ReplicaLife
+from penstock.runtime.live.feed import Feed
+from penstock.runtime.live.live import Live
+from penstock.runtime.live.views import GatewayView
 from penstock.runtime.measuring import Measuring
-from penstock.runtime.opening import open_call
-from penstock.runtime.outgoing import asks_websocket
-from penstock.runtime.recipes import recipe
-from penstock.runtime.recorder import Recorder
-from penstock.runtime.replica import RemoteEngine, ReplicaLife
+from penstock.runtime.records import bookkeeping
+from penstock.runtime.records.bookkeeping import Bookkeeping
+from penstock.runtime.records.recorder import Recorder
 from penstock.runtime.rounds import every_second
-from penstock.runtime.routing import Router
 from penstock.runtime.state_dir import StateDir
-from penstock.runtime.views import GatewayView
 from penstock.sample.machine import this_machine
 from penstock.store.journal import Journal
 from penstock.wire.body import BodyStore

@@ -8,18 +8,18 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from penstock.config.schema import Settings
-from penstock.core.host_sample import HostSample
-from penstock.core.load_record import LoadRecord
+from penstock.core.accounting.host_sample import HostSample
+from penstock.core.accounting.load_record import LoadRecord
+from penstock.core.accounting.record import CallRecord
 from penstock.core.model import Phase
-from penstock.core.record import CallRecord
-from penstock.runtime.call import Interruptible
-from penstock.runtime.dispatcher import Dispatcher
-from penstock.runtime.energy import EnergyMeter
-from penstock.runtime.loads import Loads
-from penstock.runtime.observed import Observed
-from penstock.runtime.readings import Ids
-from penstock.runtime.recorder import Recorder
-from penstock.runtime.sampling import Devices, Engine, Machine, Sampling
+from penstock.runtime.calls.call import Interruptible
+from penstock.runtime.engines.dispatcher import Dispatcher
+from penstock.runtime.engines.loads import Loads
+from penstock.runtime.engines.observed import Observed
+from penstock.runtime.machine.energy import EnergyMeter
+from penstock.runtime.machine.readings import Ids
+from penstock.runtime.machine.sampling import Devices, Engine, Machine, Sampling
+from penstock.runtime.records.recorder import Recorder
 from penstock.sample.base import Reading
 
 

@@ -6,11 +6,11 @@ import asyncio
 import time
 from typing import Protocol
 
-from penstock.runtime.call import CallContext
-from penstock.runtime.dispatcher import Dispatcher
-from penstock.runtime.feed import Feed
-from penstock.runtime.keys import Keyring
-from penstock.runtime.recorder import Recorder
+from penstock.runtime.access.keys import Keyring
+from penstock.runtime.calls.call import CallContext
+from penstock.runtime.engines.dispatcher import Dispatcher
+from penstock.runtime.live.feed import Feed
+from penstock.runtime.records.recorder import Recorder
 from penstock.store.journal import Journal
 from penstock.wire.ingress import Doors
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from penstock.core.host_sample import DeviceSample
+from penstock.core.accounting.host_sample import DeviceSample
 from penstock.sample.base import GpuReading
 
 DRM = Path("/sys/class/drm")

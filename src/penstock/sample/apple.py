@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
-from penstock.core.host_sample import DeviceSample
+from penstock.core.accounting.host_sample import DeviceSample
 from penstock.sample.base import GpuReading
 
 WITHIN_S = 4.0

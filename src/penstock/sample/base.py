@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from penstock.core.host_sample import DeviceSample
+from penstock.core.accounting.host_sample import DeviceSample
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import ParamSpec, Protocol, TypeVar, cast
 
-from penstock.core.host_sample import DeviceSample
+from penstock.core.accounting.host_sample import DeviceSample
 from penstock.sample.base import GpuReading
 
 RETRY_AFTER_S = 60.0

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from penstock.core.model import Phase
-from penstock.core.plan import EPSILON
+from penstock.core.scheduling.plan import EPSILON
 from penstock.simulate.box import Box
 from penstock.simulate.world import Call
 

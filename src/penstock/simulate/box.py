@@ -11,9 +11,9 @@ import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from penstock.core.budget import share_of
 from penstock.core.model import Model, Phase
-from penstock.core.plan import EPSILON
+from penstock.core.scheduling.budget import share_of
+from penstock.core.scheduling.plan import EPSILON
 from penstock.simulate.world import Call, World
 
 _INSTANT_S = 1e-9

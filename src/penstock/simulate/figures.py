@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 
 from penstock.core.model import Priority
-from penstock.core.plan import base_cost
+from penstock.core.scheduling.plan import base_cost
 from penstock.simulate.replay import Run
 from penstock.simulate.world import Call
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from penstock.core.model import Priority
-from penstock.core.plan import Plan
+from penstock.core.scheduling.plan import Plan
 from penstock.simulate.sources import PRIORITIES
 from penstock.simulate.world import Call, Engine, World
 

@@ -10,9 +10,9 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from penstock.core.actions import Action, Admit, Cancel, Refuse, Start, Stop, WakeAt
 from penstock.core.model import Ticket
-from penstock.core.scheduler import Scheduler
+from penstock.core.scheduling.actions import Action, Admit, Cancel, Refuse, Start, Stop, WakeAt
+from penstock.core.scheduling.scheduler import Scheduler
 from penstock.simulate.box import Box
 from penstock.simulate.world import Call
 

@@ -20,9 +20,9 @@ from penstock.config.positions import Node, parse
 from penstock.config.sections import Section
 from penstock.config.validate import described
 from penstock.config.values import Size
-from penstock.core.memory import MemoryResidency
+from penstock.core.fitting.memory import MemoryResidency
 from penstock.core.model import Device, Model, Pool
-from penstock.core.plan import Plan, Policy
+from penstock.core.scheduling.plan import Plan, Policy
 from penstock.simulate.draws import names_in
 from penstock.simulate.sources import MOST_CALLS, PRIORITIES, AnySource, Positive, Seconds, Speed, Tape
 from penstock.simulate.world import THRASH, Call, Engine, World

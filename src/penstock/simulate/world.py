@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from penstock.core.model import Priority
-from penstock.core.plan import Plan
+from penstock.core.scheduling.plan import Plan
 
 THRASH = 0.15
 """What a machine loses, beyond its share, that is asked for more than it can compute at once."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from penstock.core.record import CallRecord
+from penstock.core.accounting.record import CallRecord
 from penstock.errors import PenstockError
 from penstock.store.belief import Belief
 from penstock.store.rows import Row

@@ -13,9 +13,9 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
-from penstock.core.fields import documented
-from penstock.core.record import DERIVED, CallRecord
-from penstock.core.retries import as_try, first_tries
+from penstock.core.accounting.fields import documented
+from penstock.core.accounting.record import DERIVED, CallRecord
+from penstock.core.accounting.retries import as_try, first_tries
 from penstock.errors import PenstockError
 from penstock.store.base import Kind, Place, Store, Window
 from penstock.store.rows import COLUMNS, Row, Value, record_of

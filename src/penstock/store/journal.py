@@ -15,8 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from penstock.core.load_record import LoadRecord
-from penstock.core.record import CallRecord
+from penstock.core.accounting.load_record import LoadRecord
+from penstock.core.accounting.record import CallRecord
 from penstock.store.fsync import Syncer
 from penstock.store.reserve import Reserve
 from penstock.store.rows import COLUMNS, LOAD_COLUMNS, LOAD_LINE, SAMPLE_COLUMNS, SAMPLE_LINE, Noted, line_struct

@@ -8,11 +8,11 @@ from __future__ import annotations
 import sys
 from dataclasses import fields
 
-from penstock.core.fields import FieldDoc, documented
-from penstock.core.host_sample import DeviceSample, EngineSample, HostSample
-from penstock.core.load_record import LoadRecord
-from penstock.core.outcomes import MEANINGS
-from penstock.core.record import DERIVED, CallRecord
+from penstock.core.accounting.fields import FieldDoc, documented
+from penstock.core.accounting.host_sample import DeviceSample, EngineSample, HostSample
+from penstock.core.accounting.load_record import LoadRecord
+from penstock.core.accounting.outcomes import MEANINGS
+from penstock.core.accounting.record import DERIVED, CallRecord
 
 _INTRODUCTION = """\
 # Records

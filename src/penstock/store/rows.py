@@ -13,9 +13,9 @@ from typing import TypeAlias
 
 import msgspec
 
-from penstock.core.host_sample import HostSample
-from penstock.core.load_record import LoadRecord
-from penstock.core.record import CallRecord
+from penstock.core.accounting.host_sample import HostSample
+from penstock.core.accounting.load_record import LoadRecord
+from penstock.core.accounting.record import CallRecord
 
 Value: TypeAlias = str | int | float | None
 Row: TypeAlias = tuple[Value, ...]

@@ -1,8 +1,9 @@
 """The tables of the store: one column per field of the record, under the same name.
 
-Spans (queue wait, service, …) are not stored: each is the difference of two stored moments, core/record.py says which,
-and a stored copy would be a second truth, 48 bytes a row, that a repaired moment contradicts. Times are epoch seconds
-or seconds as double precision, structured members are JSON text: no type belongs to one database only.
+Spans (queue wait, service, …) are not stored: each is the difference of two stored moments, which
+core/accounting/record.py names, and a stored copy would be a second truth, 48 bytes a row, that a repaired moment
+contradicts. Times are epoch seconds or seconds as double precision, structured members are JSON text: no type belongs
+to one database only.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from penstock.core.host_sample import HostSample
-from penstock.core.load_record import LoadRecord
-from penstock.core.record import CallRecord, Outcome
+from penstock.core.accounting.host_sample import HostSample
+from penstock.core.accounting.load_record import LoadRecord
+from penstock.core.accounting.record import CallRecord, Outcome
 
 metadata = MetaData()
 

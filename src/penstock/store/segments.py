@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from penstock.core.load_record import LoadRecord
+from penstock.core.accounting.load_record import LoadRecord
 from penstock.store.rows import Row, is_call, read_noted, read_row
 
 MAX_LINE_BYTES = 1 << 20

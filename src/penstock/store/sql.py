@@ -23,7 +23,7 @@ from sqlalchemy import (
     update,
 )
 
-from penstock.core.record import CallRecord, Outcome
+from penstock.core.accounting.record import CallRecord, Outcome
 from penstock.store import schema
 from penstock.store.base import EVER, FIRST_SOUND_CLOCK, Checkpoint, Kind, Place, StoreAway, Window
 from penstock.store.belief import Belief

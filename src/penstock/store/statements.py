@@ -10,9 +10,9 @@ from sqlalchemy import Engine, Table, Text, and_, literal_column, or_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from penstock.core.host_sample import HostSample
-from penstock.core.load_record import LoadRecord
-from penstock.core.record import CallRecord, Outcome
+from penstock.core.accounting.host_sample import HostSample
+from penstock.core.accounting.load_record import LoadRecord
+from penstock.core.accounting.record import CallRecord, Outcome
 from penstock.store.base import Kind
 from penstock.store.schema import belief, calls, gateways, journal_checkpoint, loads, samples
 

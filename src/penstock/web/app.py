@@ -23,7 +23,7 @@ from penstock.errors import BadRequest, GatewayError, MethodNotAllowed, NoSuchPa
 from penstock.protocols.endpoints import BY_PATH
 from penstock.protocols.refusals import anthropic_refusal, openai_refusal
 from penstock.runtime.gateway import Gateway
-from penstock.runtime.usage_relay import UsageRelay
+from penstock.runtime.records.usage_relay import UsageRelay
 from penstock.web.answers import REFUSALS
 from penstock.web.captures import add_capture_routes
 from penstock.web.compat.overlaat import Overlaat

@@ -9,12 +9,12 @@ import msgspec
 from fastapi import FastAPI, Query, Request
 from fastapi.responses import Response
 
-from penstock.core.capture import KeptBody, KeptCapture, Summary
-from penstock.core.conversation import Conversation
-from penstock.core.curl import curl_command
-from penstock.core.message import Headers
+from penstock.core.calls.capture import KeptBody, KeptCapture, Summary
+from penstock.core.calls.conversation import Conversation
+from penstock.core.calls.curl import curl_command
+from penstock.core.calls.message import Headers
 from penstock.errors import NoSuchCapture
-from penstock.runtime.captures import Captures
+from penstock.runtime.captures.captures import Captures
 from penstock.web.answers import json_answer
 
 

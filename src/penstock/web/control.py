@@ -7,13 +7,13 @@ from typing import Literal
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
 
-from penstock.core.commands import Load, Pause, Pin, Reset, Resume, SetPriority, Unload, Unpin
+from penstock.core.accounting.record import CallPhase, CallRecord
 from penstock.core.model import Priority
-from penstock.core.record import CallPhase, CallRecord
+from penstock.core.scheduling.commands import Load, Pause, Pin, Reset, Resume, SetPriority, Unload, Unpin
 from penstock.errors import BadRequest, CallRuns, GatewayError, NoSuchCall, NotLaunched, PinnedOut
-from penstock.runtime.cancelling import cancel
+from penstock.runtime.calls.cancelling import cancel
 from penstock.runtime.gateway import Gateway
-from penstock.runtime.views import call_view
+from penstock.runtime.live.views import call_view
 from penstock.web.answers import json_answer
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from penstock.core.origin import is_allowed_origin
-from penstock.runtime.cors import EXPOSED
+from penstock.core.calls.origin import is_allowed_origin
+from penstock.runtime.access.cors import EXPOSED
 from penstock.web.door import OPEN_PATHS, App, Message, Receive, Send
 
 METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"

@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from contextlib import suppress
 from typing import Any
 
-from penstock.core.key import Key, Role
-from penstock.core.origin import Network, client_of, is_allowed_origin, is_loopback, is_own_host
+from penstock.core.calls.key import Key, Role
+from penstock.core.calls.origin import Network, client_of, is_allowed_origin, is_loopback, is_own_host
 from penstock.errors import ForeignHost, ForeignOrigin, GatewayError, LoopbackOnly, PageHeaderMissing, RoleRequired
 from penstock.protocols.endpoints import BY_PATH
 from penstock.protocols.refusals import anthropic_refusal, openai_refusal
-from penstock.runtime.keys import Keyring
-from penstock.runtime.told import CHALLENGE
+from penstock.runtime.access.keys import Keyring
+from penstock.runtime.calls.told import CHALLENGE
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi.responses import Response
 
-from penstock.core.key import Key
+from penstock.core.calls.key import Key
 from penstock.runtime.gateway import Gateway
 from penstock.web.answers import json_answer
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from fastapi import Request
 from fastapi.responses import Response
 
-from penstock.core.key import Key
+from penstock.core.calls.key import Key
 from penstock.errors import KeyForbidden
-from penstock.runtime.catalog import Target
+from penstock.runtime.calls.catalog import Target
 from penstock.runtime.gateway import Gateway
 from penstock.web.answers import json_answer
 from penstock.web.door import ANTHROPIC_HEADER, KEY

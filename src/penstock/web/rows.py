@@ -11,7 +11,7 @@ from penstock.config.capabilities import CapabilitiesSettings
 from penstock.config.names import known_names, peer_names
 from penstock.config.schema import Settings
 from penstock.core.model import Phase
-from penstock.runtime.catalog import Target
+from penstock.runtime.calls.catalog import Target
 
 NOT_LOADED = (Phase.STOPPED, Phase.BACKOFF, Phase.FAILED)
 SAID_BY_CAPABILITIES = frozenset({"architecture", "capabilities", "supported_parameters", "context_length"})

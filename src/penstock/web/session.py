@@ -8,10 +8,10 @@ from fastapi import Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
 
-from penstock.core.key import Key
+from penstock.core.calls.key import Key
 from penstock.errors import BadRequest, GatewayError, PageHeaderMissing, RoleRequired
+from penstock.runtime.access.sessions import LIFETIME_S
 from penstock.runtime.gateway import Gateway
-from penstock.runtime.sessions import LIFETIME_S
 from penstock.web.answers import json_answer
 from penstock.web.door import PAGE_HEADER
 

@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 
 from penstock import __version__
 from penstock.config.store_address import StoreAddress
-from penstock.core.outcomes import Outcome as OutcomeOf
+from penstock.core.accounting.outcomes import Outcome as OutcomeOf
 from penstock.store.base import StoreAway
 from penstock.store.queries.asking import Asked, BadQuestion, window
 from penstock.store.queries.courses import EVERYTHING, Filter

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 
-from penstock.core.origin import is_loopback, is_own_host
+from penstock.core.calls.origin import is_loopback, is_own_host
 from penstock.errors import ForeignHost, GatewayError, LoopbackOnly, UnknownKey
 from penstock.web.door import SECURITY_HEADERS, App, Message, Receive, Send, answer_error
 

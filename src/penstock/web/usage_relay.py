@@ -7,7 +7,7 @@ import asyncio
 from fastapi import Request
 from fastapi.responses import Response
 
-from penstock.runtime.usage_relay import UsageRelay
+from penstock.runtime.records.usage_relay import UsageRelay
 from penstock.web.compat.overlaat import Overlaat
 from penstock.web.leaving import when_left
 

@@ -11,7 +11,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from penstock.core.message import Body
+from penstock.core.calls.message import Body
 from penstock.errors import BodyNotKept, TooLarge
 
 LARGE_BYTES = 256 * 1024

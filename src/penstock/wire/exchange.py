@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from penstock.core.message import Body, Head, Headers, Reply
+from penstock.core.calls.message import Body, Head, Headers, Reply
 from penstock.errors import GatewayError, TooLarge
 from penstock.wire.body import SpooledBody
 

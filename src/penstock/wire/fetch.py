@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from penstock.core.message import Headers
+from penstock.core.calls.message import Headers
 from penstock.wire.headers import request_head
 from penstock.wire.upstream import Connection, Failure, Pool
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from penstock.core.message import Headers
+from penstock.core.calls.message import Headers
 
 HOP_BY_HOP = frozenset(
     {

@@ -16,7 +16,7 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from penstock.core.message import Head, Headers, Reply
+from penstock.core.calls.message import Head, Headers, Reply
 from penstock.errors import BodyNotKept, GatewayError, TooLarge
 from penstock.wire.body import BodyStore, whole
 from penstock.wire.exchange import HotHandler, Incoming

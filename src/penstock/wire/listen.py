@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 
-from penstock.core.origin import is_loopback
+from penstock.core.calls.origin import is_loopback
 
 BACKLOG = 4096
 

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from penstock.core.message import Body
+from penstock.core.calls.message import Body
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from penstock.core.message import Head
+from penstock.core.calls.message import Head
 from penstock.wire.outbox import LARGE_READ_BYTES
 from penstock.wire.scrutiny import Malformed, is_plain, scrutinise, size_of, without_upgrade
 

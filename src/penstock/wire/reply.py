@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from penstock.core.message import Head, Headers
+from penstock.core.calls.message import Head, Headers
 from penstock.wire.headers import reply_head
 from penstock.wire.outbox import Outbox
 

@@ -6,7 +6,7 @@ lengths, folded lines, bare line feeds). What it lets through and the standard d
 
 from __future__ import annotations
 
-from penstock.core.message import Head
+from penstock.core.calls.message import Head
 from penstock.wire.headers import PLAIN_CONNECTION, without_named
 
 _ONLY_ONCE = (b"host", b"content-length", b"transfer-encoding")

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from penstock.core.message import Body, Headers
+from penstock.core.calls.message import Body, Headers
 from penstock.wire.headers import PLAIN_CONNECTION, fields_of, without_named
 from penstock.wire.outbox import LARGE_READ_BYTES, Outbox
 

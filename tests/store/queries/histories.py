@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from penstock.core.course import Course
-from penstock.core.curves import Grid
-from penstock.core.load_record import LoadRecord
-from penstock.core.record import CallRecord
-from penstock.core.sums import Spread, Sums
+from penstock.core.accounting.course import Course
+from penstock.core.accounting.curves import Grid
+from penstock.core.accounting.load_record import LoadRecord
+from penstock.core.accounting.record import CallRecord
+from penstock.core.accounting.sums import Spread, Sums
 from penstock.store.base import Checkpoint, Store
 from penstock.store.journal import Journal
 from penstock.store.postgres import PostgresStore

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from penstock.core.course import Course
+from penstock.core.accounting.course import Course
 
 TICK_S = 0.1
 DEVICE_MATES = {("g1", "a"): {"a", "b"}, ("g1", "b"): {"a", "b"}}

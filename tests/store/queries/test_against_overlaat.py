@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from penstock.config.store_address import sqlite_address
-from penstock.core.course import Course
+from penstock.core.accounting.course import Course
 from penstock.store.queries.asking import Asked
 from penstock.store.queries.courses import Filter
 from penstock.store.queries.queries import Queries
 from penstock.store.sqlite import SqliteStore
-from tests.core.courses import NOW
+from tests.core.accounting.courses import NOW
 from tests.store.queries.beside_overlaat import environment_with
 from tests.store.queries.histories import HERE, record_of
 from tests.store.some_calls import rows

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.cli.test_usage import alone
-from tests.core.courses import NOW
+from tests.core.accounting.courses import NOW
 from tests.store.both import KINDS, new_url, prepared
 from tests.store.queries.histories import AnyStore, fill, sharing
 from tests.store.queries.test_rollups import some_history

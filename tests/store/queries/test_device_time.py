@@ -10,15 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from penstock.core.course import Course, active
-from penstock.core.load_record import LoadRecord
+from penstock.core.accounting.course import Course, active
+from penstock.core.accounting.load_record import LoadRecord
 from penstock.store.base import Checkpoint
 from penstock.store.queries.asking import Asked
 from penstock.store.queries.courses import Filter
 from penstock.store.queries.device_time import gpu_seconds
 from penstock.store.queries.folding import Group, group_of
 from penstock.store.queries.snapshot import Snapshot
-from tests.core.courses import NOW, histories
+from tests.core.accounting.courses import NOW, histories
 from tests.store.queries.histories import AnyStore, is_chosen, loads_as_rows, record_of
 from tests.store.queries.test_rollups import SqliteFolder, a_roller, roll_all, store
 from tests.store.some_calls import rows

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from penstock.core.course import Course
+from penstock.core.accounting.course import Course
 from penstock.store.queries.courses import EVERYTHING, Filter
 from penstock.store.queries.finding import stretches
 from penstock.store.queries.lists import requests
@@ -15,7 +15,7 @@ from penstock.store.queries.roller import Roller
 from penstock.store.queries.snapshot import Snapshot
 from penstock.store.queries.tables import DAY, HOUR, SPANS
 from penstock.store.sqlite import SqliteStore
-from tests.core.courses import NOW, histories
+from tests.core.accounting.courses import NOW, histories
 from tests.store.queries.histories import fill, is_chosen
 from tests.store.queries.test_rollups import SqliteFolder, a_roller, days, moved, roll_all
 

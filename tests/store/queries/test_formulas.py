@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from penstock.config.store_address import sqlite_address
-from penstock.core import histogram
-from penstock.core.course import Course
+from penstock.core.accounting import histogram
+from penstock.core.accounting.course import Course
 from penstock.store.queries.answers import Concurrency, Latency, ModelCurves, ModelUsage, Usage
 from penstock.store.queries.asking import Asked
 from penstock.store.queries.courses import Filter
@@ -26,7 +26,7 @@ from penstock.store.queries.queries import Queries
 from penstock.store.queries.roller import Roller
 from penstock.store.queries.tables import SPANS
 from penstock.store.sqlite import SqliteStore
-from tests.core.courses import NOW, histories
+from tests.core.accounting.courses import NOW, histories
 from tests.store.queries import obvious
 from tests.store.queries.histories import fill, is_chosen, sharing
 
@@ -295,7 +295,7 @@ def in_ms(value: float | None) -> object:
 @few
 @given(histories())
 def test_a_single_call_is_told_as_all_of_them_are(history: list[Course]) -> None:
-    """What is derived from a record (core/record.py) is what the sums are made of (core/course.py)."""
+    """What is derived from a record (`record.py`) is what sums are made of (`course.py`, both in core/accounting)."""
     with queries_of(history, is_rolled_up=False) as queries:
         told = {row.id: row for row in queries.requests(None, limit=1000).requests}
     assert told.keys() == {call.id for call in history}

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.core.curves import Grid
-from penstock.core.host_sample import HostSample
+from penstock.core.accounting.curves import Grid
+from penstock.core.accounting.host_sample import HostSample
 from penstock.store.base import Checkpoint
 from penstock.store.queries.coverage import RECORDS, Piece
 from penstock.store.queries.snapshot import Snapshot, at_most

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.core.course import Course
+from penstock.core.accounting.course import Course
 from penstock.store.base import Kind
 from penstock.store.queries.lag import rollups_lag
 from penstock.store.queries.roller import Roller

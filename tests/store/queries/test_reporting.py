@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete
 
 from penstock.config.store_address import sqlite_address
-from penstock.core.course import Course
+from penstock.core.accounting.course import Course
 from penstock.store.base import StoreAway
 from penstock.store.queries import lists, questions
 from penstock.store.queries.answers import Usage
@@ -21,7 +21,7 @@ from penstock.store.queries.reporting import NoTables, Report, Spent, part_s, re
 from penstock.store.queries.snapshot import Snapshot
 from penstock.store.schema import calls
 from penstock.store.sqlite import SqliteStore
-from tests.core.courses import NOW, histories
+from tests.core.accounting.courses import NOW, histories
 from tests.store.queries.histories import AnyStore
 from tests.store.queries.test_device_time import LOADS, a_load, busy_history, fill
 from tests.store.queries.test_rollups import SqliteFolder, a_roller, roll_all, store

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event, select
 
-from penstock.core.course import Course
+from penstock.core.accounting.course import Course
 from penstock.store.queries.roller import NEAR_S, Roller, neighbours
 from penstock.store.queries.tables import DAY, MINUTE, SPANS, rollup_dirty
 from penstock.store.sqlite import SqliteStore
-from tests.core.courses import NOW
+from tests.core.accounting.courses import NOW
 from tests.store.queries.histories import fill
 
 minutes = st.sets(st.integers(0, 200)).map(

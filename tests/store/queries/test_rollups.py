@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select, update
 
-from penstock.core.course import Course
-from penstock.core.curves import grid_over
-from penstock.core.sums import Spread
+from penstock.core.accounting.course import Course
+from penstock.core.accounting.curves import grid_over
+from penstock.core.accounting.sums import Spread
 from penstock.store.base import Kind
 from penstock.store.postgres import PostgresStore
 from penstock.store.queries.courses import EVERYTHING, Filter
@@ -22,7 +22,7 @@ from penstock.store.queries.roller import OVER_AFTER_S, Roller
 from penstock.store.queries.snapshot import Snapshot
 from penstock.store.queries.tables import DAY, HOUR, MINUTE, SPANS, rollup_dirty, rollup_state, rollup_sums
 from penstock.store.sqlite import SqliteStore
-from tests.core.courses import NOW, histories
+from tests.core.accounting.courses import NOW, histories
 from tests.store.queries.histories import (
     AnyStore,
     as_stored,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.core.course import Course
+from penstock.core.accounting.course import Course
 from penstock.store.queries.asking import Asked
 from penstock.store.queries.courses import EVERYTHING
 from penstock.store.queries.curve_reading import MAX_GROUPS, read_curves
@@ -15,7 +15,7 @@ from penstock.store.queries.snapshot import Snapshot
 from penstock.store.queries.tables import HOUR, MINUTE
 from penstock.store.queries.timeline import MANY_CALLS, timeline
 from penstock.store.sqlite import SqliteStore
-from tests.core.courses import NOW
+from tests.core.accounting.courses import NOW
 from tests.store.queries.histories import fill
 
 WINDOW_S = 1800.0

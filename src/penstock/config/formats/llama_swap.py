@@ -14,7 +14,7 @@ from penstock.config.formats.llama_swap_names import model_relaying, names, rela
 from penstock.config.formats.recognition import inside, recognised
 from penstock.config.positions import Node
 from penstock.config.schema import ModelSettings, Settings
-from penstock.core.key import Role
+from penstock.core.calls.key import Role
 
 START_PORT = 5800
 HEALTH_CHECK_TIMEOUT_S = 120

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from penstock.config.access import hashed
 from penstock.config.faults import Fault, Findings
 from penstock.config.positions import Node, Scalar
-from penstock.core.key import Role
+from penstock.core.calls.key import Role
 
 DEFAULT_PORT = 8000
 DEFAULT_ORIGIN = "http://localhost:3000"

@@ -1,7 +1,7 @@
 """What the questions are answered with: Overlaat's names and shapes where it has the question, with more in them.
 
 None is unknown and never 0. Spans are milliseconds where a name ends in `_ms` or stands below `latency_ms`; moments
-are epoch seconds. Percentiles are at most 2 % beside the true ones (core/histogram.py).
+are epoch seconds. Percentiles are at most 2 % beside the true ones (core/accounting/histogram.py).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from penstock.core.curves import Grid, grid_over
+from penstock.core.accounting.curves import Grid, grid_over
 from penstock.errors import PenstockError
 from penstock.store.queries.courses import EVERYTHING, Filter
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, case, func, literal_column, select
 
-from penstock.core.course import Course
-from penstock.core.host_sample import EngineSample
+from penstock.core.accounting.course import Course
+from penstock.core.accounting.host_sample import EngineSample
 from penstock.store.queries.triggers import LONG_S
 from penstock.store.schema import calls, loads
 

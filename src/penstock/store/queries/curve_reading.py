@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from sqlalchemy import BigInteger, func, literal_column, select
 
-from penstock.core.course import Course, active, offered
-from penstock.core.curves import Curve, Grid
+from penstock.core.accounting.course import Course, active, offered
+from penstock.core.accounting.curves import Curve, Grid
 from penstock.store.queries.courses import Filter
 from penstock.store.queries.coverage import Piece, cover
 from penstock.store.queries.folding import SHARE, Group, group_of

@@ -1,8 +1,8 @@
 """How much of the time of their devices calls had: GPU-seconds.
 
 Source: the calls' own moments (`admitted_s`, `done_s`) and the devices of the load that made their engine (`loads`). A
-call is at work while it holds its slot; what a device is to each is defined in core/device_time.py. Unknown is that of
-calls whose engine has no load here: nobody knows which devices an `upstream:` works on.
+call is at work while it holds its slot; what a device is to each is defined in core/accounting/device_time.py. Unknown
+is that of calls whose engine has no load here: nobody knows which devices an `upstream:` works on.
 
 An engine on GPUs that also takes memory of the host works on the GPUs. Where nothing but the host's memory (`ram`) is
 configured as a device, the machine counts as one, whether it computes on GPUs or not.
@@ -18,7 +18,7 @@ import msgspec
 from sqlalchemy import Select, and_, select
 
 from penstock.config.plan import HOST_DEVICE
-from penstock.core.device_time import Work, device_times
+from penstock.core.accounting.device_time import Work, device_times
 from penstock.store.queries.asking import Asked
 from penstock.store.queries.courses import CONSUMER, EVERYTHING, FETCHED_ROWS, LAST_S
 from penstock.store.queries.folding import Group

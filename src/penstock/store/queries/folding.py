@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from penstock.core.concurrency import Activity, Spans
-from penstock.core.course import Course, active, offered
-from penstock.core.curves import pieces
-from penstock.core.record import Outcome
-from penstock.core.sums import Sums
+from penstock.core.accounting.concurrency import Activity, Spans
+from penstock.core.accounting.course import Course, active, offered
+from penstock.core.accounting.curves import pieces
+from penstock.core.accounting.record import Outcome
+from penstock.core.accounting.sums import Sums
 from penstock.store.queries.courses import Devices, Filter
 from penstock.store.queries.tables import Grouping
 

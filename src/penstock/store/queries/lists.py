@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Table, and_, func, or_, select
 
-from penstock.core import record as spans
-from penstock.core.course import tok_s
-from penstock.core.record import CallRecord, Outcome
-from penstock.core.retries import WITHIN_S, Try, first_tries
+from penstock.core.accounting import record as spans
+from penstock.core.accounting.course import tok_s
+from penstock.core.accounting.record import CallRecord, Outcome
+from penstock.core.accounting.retries import WITHIN_S, Try, first_tries
 from penstock.store.queries.asking import Asked, BadQuestion
 from penstock.store.queries.courses import Filter, chosen, received
 from penstock.store.queries.finding import stretches

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from penstock.core.sums import NUMBERS, Sums
-from penstock.core.throughput import Cell
+from penstock.core.accounting.sums import NUMBERS, Sums
+from penstock.core.accounting.throughput import Cell
 
 Packed = tuple[object, ...]
 """The numbers, then spreads and cells, None = none."""

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 import msgspec
 from sqlalchemy import func, select
 
-from penstock.core.course import Course
-from penstock.core.host_sample import HostSample
-from penstock.core.record import Outcome
-from penstock.core.sums import Sums
+from penstock.core.accounting.course import Course
+from penstock.core.accounting.host_sample import HostSample
+from penstock.core.accounting.record import Outcome
+from penstock.core.accounting.sums import Sums
 from penstock.store.queries.asking import Asked
 from penstock.store.queries.courses import EVERYTHING
 from penstock.store.queries.folding import Group

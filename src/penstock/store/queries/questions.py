@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from penstock.core import histogram
-from penstock.core.course import Course
-from penstock.core.curves import Grid
-from penstock.core.record import Outcome
-from penstock.core.sums import Spread, Sums
-from penstock.core.throughput import MIN_SAMPLES
+from penstock.core.accounting import histogram
+from penstock.core.accounting.course import Course
+from penstock.core.accounting.curves import Grid
+from penstock.core.accounting.record import Outcome
+from penstock.core.accounting.sums import Spread, Sums
+from penstock.core.accounting.throughput import MIN_SAMPLES
 from penstock.store.queries.answers import (
     Consumers,
     ConsumerUsage,

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import func, inspect, select
 
-from penstock.core.course import Course
-from penstock.core.curves import grid_over
-from penstock.core.sums import Sums
+from penstock.core.accounting.course import Course
+from penstock.core.accounting.curves import grid_over
+from penstock.core.accounting.sums import Sums
 from penstock.errors import PenstockError
 from penstock.store.queries import lists, timeline
 from penstock.store.queries.answers import Latency, Timeline, Usage, Window

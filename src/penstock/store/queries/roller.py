@@ -14,8 +14,8 @@ from typing import Protocol
 
 from sqlalchemy import Connection, and_, insert, select
 
-from penstock.core.course import Course
-from penstock.core.sums import Sums
+from penstock.core.accounting.course import Course
+from penstock.core.accounting.sums import Sums
 from penstock.store.queries.courses import (
     HAS_ENDED,
     IS_OPEN,

@@ -14,7 +14,7 @@ from penstock.store.queries.answers import HostCurves, Window
 class Request:
     """A call. Spans are milliseconds; None = it did not come to that, is not known, or has not ended.
 
-    retry_of: the first try that this one repeats, where it can be told (core/retries.py).
+    retry_of: the first try that this one repeats, where it can be told (core/accounting/retries.py).
     """
 
     id: str

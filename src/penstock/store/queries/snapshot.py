@@ -19,9 +19,9 @@ from sqlalchemy import (
     select,
 )
 
-from penstock.core.course import Course
-from penstock.core.curves import Grid
-from penstock.core.sums import NUMBERS, Spread, Sums
+from penstock.core.accounting.course import Course
+from penstock.core.accounting.curves import Grid
+from penstock.core.accounting.sums import NUMBERS, Spread, Sums
 from penstock.store.queries.courses import (
     HAS_ENDED,
     IS_OPEN,

@@ -10,7 +10,7 @@ import enum
 
 from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
 
-from penstock.core.sums import NUMBERS, Sums
+from penstock.core.accounting.sums import NUMBERS, Sums
 
 VERSION = 3
 MINUTE, HOUR, DAY, WEEK = 60, 3600, 86400, 604800

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Select, and_, func, literal, select
 
-from penstock.core.curves import Grid, grid_over
+from penstock.core.accounting.curves import Grid, grid_over
 from penstock.store.queries.answers import HostCurves, KeyCurves, ModelCurves, Timeline, TotalCurves
 from penstock.store.queries.asking import Asked
 from penstock.store.queries.courses import decode_engines

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypedDict
 
-from penstock.core import histogram
-from penstock.core.course import Course
-from penstock.core.histogram import Bins
-from penstock.core.record import Outcome
-from penstock.core.sums import Spread, Sums
-from penstock.core.throughput import MIN_SAMPLES, Cell
+from penstock.core.accounting import histogram
+from penstock.core.accounting.course import Course
+from penstock.core.accounting.histogram import Bins
+from penstock.core.accounting.record import Outcome
+from penstock.core.accounting.sums import Spread, Sums
+from penstock.core.accounting.throughput import MIN_SAMPLES, Cell
 from penstock.store.queries.answers import Concurrency, Latency
 from penstock.store.queries.asking import Asked
 

@@ -17,7 +17,7 @@ from sqlalchemy import (
     select,
 )
 
-from penstock.core.sums import NUMBERS, Sums
+from penstock.core.accounting.sums import NUMBERS, Sums
 from penstock.store.queries.dirty import clean, mark, state
 from penstock.store.queries.folding import SHARE, Curves, Group, narrowed
 from penstock.store.queries.packing import packed, unpacked

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Sequence
 from fastapi.responses import Response
 
 from penstock import __version__
-from penstock.core.admission import PoolState
-from penstock.core.record import CallRecord
-from penstock.runtime.cancelling import cancel
+from penstock.core.accounting.record import CallRecord
+from penstock.core.scheduling.admission import PoolState
+from penstock.runtime.calls.cancelling import cancel
 from penstock.runtime.gateway import Gateway
-from penstock.runtime.views import CallView
+from penstock.runtime.live.views import CallView
 from penstock.web.answers import json_answer
 
 DEFAULT_POOL = "default"

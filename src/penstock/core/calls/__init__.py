@@ -1,0 +1,1 @@
+"""What a call is, what it may, and what is kept of it. Pure."""

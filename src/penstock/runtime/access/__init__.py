@@ -1,0 +1,1 @@
+"""Who calls: credentials, keys and their quotas."""

@@ -1,0 +1,1 @@
+"""The life of one call, from its head to its closed record."""

@@ -1,0 +1,1 @@
+"""What calls said and were answered, kept for a while."""
