@@ -12,8 +12,8 @@ from penstock.store.queries.courses import EVERYTHING, Filter
 
 DAY_S = 86_400.0
 LONGEST_S = 366 * DAY_S
-_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY_S}
-_LAST = re.compile(r"(\d{1,9})([smhd])")
+_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY_S, "w": 7 * DAY_S}
+_LAST = re.compile(r"(\d{1,9})([smhdw])")
 _WIDTHS = ((1800.0, 5), (3600.0, 15), (6 * 3600.0, 60), (DAY_S, 300), (7 * DAY_S, 3600))
 _WIDEST = 86_400
 _FEW_HOURS_S, _MINUTE, _HOUR = 6 * 3600.0, 60, 3600
