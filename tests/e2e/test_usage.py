@@ -25,7 +25,7 @@ async def usage(program: Program, question: str) -> Any:
 
 def bookkeeper_of(program: Program) -> int:
     return next(
-        pid for pid in program.processes() if b"runtime.bookkeeper" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        pid for pid in program.processes() if b"records.bookkeeper" in Path(f"/proc/{pid}/cmdline").read_bytes()
     )
 
 

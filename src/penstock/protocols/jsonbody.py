@@ -102,7 +102,7 @@ def append(body: Body | Pieces, member: bytes) -> Pieces:
 
 
 def edit(body: Body | Pieces, edits: Edits) -> Pieces:
-    """The body with what the configuration wants changed: first taken out, then set (`core.dotted` says how a
+    """The body with what the configuration wants changed: first taken out, then set (`core.calls.dotted` says how a
     path is read), in their order; the model last, and only where the body names one. Raises BadRequest."""
     tree = Tree(_pieces(body))
     for path in edits.drop:

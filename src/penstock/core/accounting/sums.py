@@ -28,7 +28,7 @@ class Spread(enum.IntEnum):
 
 
 def _values(course: Course, waited: float | None, service: float | None) -> tuple[float | None, ...]:
-    """What is counted of a call, in the order of _COUNTED; waited, service: seconds, as `core.course` has them."""
+    """What is counted of a call, in the order of _COUNTED; waited, service: seconds, as `course.py` has them."""
     return (
         None if course.admitted_s is None else waited,
         waited,
