@@ -38,7 +38,7 @@ HEAVIEST = (
 
 
 class Asking:
-    """Questions, from the start of a block to its end. took_s: of each that was answered; refused: by code."""
+    """Questions, from the start of a block to its end. took_s: of each that was answered; refused: by code and question."""
 
     def __init__(self, port: int, last: str) -> None:
         self.took_s: list[float] = []
@@ -73,7 +73,7 @@ class Asking:
             if answer.status == 200:
                 self.took_s.append(time.perf_counter() - started_s)
             else:
-                self.refused[json.loads(body)["error"]["code"]] += 1
+                self.refused[f"{json.loads(body)['error']['code']} {path}"] += 1
 
 
 def main() -> None:
