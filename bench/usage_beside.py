@@ -38,7 +38,7 @@ HEAVIEST = (
 
 
 class Asking:
-    """Questions, from the start of a block to its end. took_s: of each that was answered; refused: by what, and which."""
+    """Questions, from the start of a block to its end. took_s: of the answered ones; refused: by why, and which."""
 
     def __init__(self, port: int, last: str) -> None:
         self.took_s: list[float] = []
