@@ -1,7 +1,8 @@
 """Rollups are made here, of the records, in steps so small that nobody who writes or reads has to wait for one.
 
-A minute stands for the calls that were *received* in it. It is always counted anew as a whole, so that a record which
-comes late, ends late, or is deleted is just another change; hours are made of minutes, and days of hours.
+The smallest step is a minute, some 25 us for each of its calls. It stands for those that were *received* in it, and is
+always counted anew as a whole, so that a record which comes late, ends late, or is deleted is just another change;
+hours are made of minutes, and days of hours.
 """
 
 from __future__ import annotations
@@ -133,7 +134,10 @@ class Roller:
             yield batch
             at += len(batch)
             took_s = self._clock() - began_s
-            self._batch = min(2 * self._batch, MAX_BATCH) if took_s < STEP_S / 4 else max(1, self._batch // 2)
+            if took_s < STEP_S / 2:
+                self._batch = min(2 * self._batch, MAX_BATCH)
+            elif took_s > STEP_S:
+                self._batch = max(1, self._batch // 2)
 
     def _due(self, connection: Connection, span_s: int) -> list[int]:
         """The newest first: that is what people look at."""
