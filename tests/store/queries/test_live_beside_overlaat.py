@@ -203,10 +203,12 @@ def test_who_hangs_up_in_the_queue_is_gone_at_once_and_has_had_no_engine(heard: 
 
 
 def test_who_hangs_up_on_a_whole_answer_has_not_had_it(heard: Heard) -> None:
+    """Its slot is held to the answer's end, for the LiteLLM goes on counting it."""
     theirs, ours = heard.rows("left-whole")
     assert theirs["outcome"] in RACE
     assert ours["outcome"] == "client_abandoned"
-    assert ours["total"] < 1000 + SLACK_MS < theirs["total"]
+    assert ours["completion_tokens"] == 30
+    assert min(ours["total"], theirs["total"]) > 1000 + SLACK_MS
 
 
 def test_an_engine_that_died_has_not_completed_its_answer(heard: Heard) -> None:
@@ -245,7 +247,9 @@ def test_what_still_runs_is_in_every_answer(heard: Heard) -> None:
     assert [row["phase"] for row in listed[1]] == ["running"]
     theirs, ours = heard.edge["timeline"]
     assert theirs["models"]["one"]["active"][-1] < 0.1
-    assert ours["models"]["one"]["active"][-1] == pytest.approx(1.0, abs=0.05)
+    until, start = ours["window"]["until"], ours["buckets"][-1]
+    share = (until - max(start, listed[1][0]["t_enqueue"])) / (until - start)
+    assert ours["models"]["one"]["active"][-1] == pytest.approx(share, abs=0.05)
     (of_one,) = (row for row in heard.edge["models"][1]["models"] if row["model"] == "one")
     assert of_one["running"] == 1
 
