@@ -21,7 +21,7 @@ CONFIG = f"penstock: 1\nmodels: {{m: {{cmd: {engine_cmd()}}}}}\n"
 OF_THE_MOMENT = {"date", "content-length", "x-request-id", "x-penstock-id", "x-penstock-queue-ms", "x-penstock-load-ms"}
 """Headers that differ from one answer to the next."""
 GETS = [
-    "/", "/ui", "/page/main.js", "/page/nothing.js", "/health", "/health/detail", "/v1/models", "/models/",
+    "/", "/ui", "/page/main.js", "/page/nothing.js", "/health", "/health/detail", "/metrics", "/v1/models", "/models/",
     "/v1/models/m", "/v1/models/nobody", "/api/v1/version", "/api/v1/state", "/api/v1/models", "/api/v1/calls",
     "/api/v1/queue?limit=3", "/api/v1/queue?limit=0", "/api/v1/models/log?model=m", "/api/v1/keys", "/api/v1/profiles",
     "/api/v1/session", "/api/v1/captures", "/api/v1/captures/one?id=nothing", "/api/openapi.json", "/__queue/status",

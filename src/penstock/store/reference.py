@@ -58,7 +58,7 @@ from before 2020 were made before a clock was set: nobody knows how old they are
 * **The machine loses power**: what its disk had not been told to keep is lost; `journal_fsync: 1s` bounds that.
 * **The bookkeeper dies or hangs**: it is started anew, and goes on where the store says it was.
 * **The store is down, slow, locked, read-only or full**: the records wait in the journal; `/health/detail` says why,
-  since when (`journal_lag_s`), and how much (`journal_lag_bytes`).
+  since when (`journal_lag_s`), and how much (`journal_lag_bytes`); for Prometheus so does `/metrics`.
 * **The store refuses a row, or a line of the journal is damaged**: it is set aside in the table `poisoned` with its
   reason, and the others go on.
 * **The journal's disk is full**: the 64 MiB are used that were reserved for that, then memory for 100 000 records.

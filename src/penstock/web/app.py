@@ -13,7 +13,7 @@ from typing import Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, RedirectResponse, Response
+from fastapi.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.staticfiles import StaticFiles
@@ -35,6 +35,7 @@ from penstock.web.keys import KeyRoutes
 from penstock.web.listing import Listing, is_anthropics
 from penstock.web.live import LiveRoutes
 from penstock.web.members import unread
+from penstock.web.metrics import MetricRoutes
 from penstock.web.profiles import Profiles
 from penstock.web.session import SessionRoutes
 from penstock.web.usage_relay import UsageRoute
@@ -44,7 +45,7 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 MAX_LIKE_CHARACTERS = 60
 """Of a path that is not there, for a look at which was meant."""
 UI = Path(str(files("penstock.web") / "ui"))
-NATIVE = ("/api/v1/", "/health/detail")
+NATIVE = ("/api/v1/", "/health/detail", "/metrics")
 """Where queries are read strictly. What other systems' clients ask is not ours to refuse."""
 
 
@@ -97,6 +98,7 @@ def _add_what_clients_ask(app: FastAPI, gateway: Gateway) -> None:
 def _add_what_operators_see(app: FastAPI, gateway: Gateway) -> None:
     live = LiveRoutes(gateway)
     app.get("/health/detail")(live.health_detail)
+    app.get("/metrics", response_class=PlainTextResponse)(MetricRoutes(gateway).show)
     app.get("/api/v1/version")(live.version)
     app.get("/api/v1/live")(live.stream)
     app.get("/api/v1/state")(live.state)
