@@ -27,6 +27,7 @@ def test_the_page_s_own_policy_passes_its_own_test() -> None:
     exec(compile(block("python"), "docs/scheduling.md", "exec"), namespace)
     (test,) = (thing for name, thing in namespace.items() if name.startswith("test_"))
     test()
+    assert "assert " in block("python"), "it would pass whatever the policy does"
 
 
 def test_the_page_s_scenario_can_be_run() -> None:

@@ -61,7 +61,8 @@ def test_the_published_schema_is_what_the_code_makes() -> None:
 
 @pytest.mark.parametrize("name", NINE)
 def test_the_shipped_scenarios_keep_to_the_schema(name: str) -> None:
-    jsonschema.validate(json.loads((SHIPPED / f"{name}.json").read_text()), json_schema())
+    shipped = json.loads((SHIPPED / f"{name}.json").read_text())
+    assert not list(jsonschema.Draft202012Validator(json_schema()).iter_errors(shipped))
 
 
 def test_a_listed_call_comes_as_it_is_written() -> None:

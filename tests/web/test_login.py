@@ -102,6 +102,7 @@ def test_a_viewer_looks_and_has_no_buttons_that_would_only_be_refused(
     models = page.get_by_role("region", name="Models")
     expect(models.get_by_role("listitem")).to_contain_text("stopped")
     expect(models.get_by_role("button")).to_have_count(0)
+    assert page.evaluate("fetch('api/v1/state').then((answer) => answer.status)") == 200
     expect(page.get_by_role("region", name="Last requests")).to_contain_text("Bearer $PENSTOCK_KEY")
     expect(page.get_by_role("banner")).to_contain_text("viewer")
     page.get_by_role("button", name="Log out").click()
@@ -119,6 +120,7 @@ def test_without_keys_whoever_sees_the_page_may_act(tmp_path: Path, context: Bro
         page.goto(program.url)
         expect(page.get_by_role("button", name="Load m")).to_be_visible()
         expect(page.get_by_role("banner").get_by_text("viewer")).to_have_count(0)
+        assert page.evaluate("fetch('api/v1/state').then((answer) => answer.status)") == 200
 
 
 def test_a_page_whose_key_is_revoked_stops_showing_and_asks_for_another(
@@ -130,6 +132,7 @@ def test_a_page_whose_key_is_revoked_stops_showing_and_asks_for_another(
     run("keys", "revoke", "viewer", home=guarded.program.folder)
     expect(page.get_by_role("form", name="Log in")).to_be_visible(timeout=30_000)
     expect(page.get_by_role("region", name="Models")).to_have_count(0)
+    assert page.evaluate("fetch('api/v1/state').then((answer) => answer.status)") == 401
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

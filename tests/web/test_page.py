@@ -128,6 +128,9 @@ def test_each_model_is_shown_with_its_state_and_why_it_failed(visit: Visiting) -
     expect(log).to_be_visible()
     expect(models.nth(4)).to_contain_text("runs elsewhere")
     expect(models.nth(4).get_by_role("button")).to_have_count(0)
+    assert [name.split()[0] for name in models.all_inner_texts()] == [
+        "qwen", "gemma", "coder", "llama", "cloud", "old", "nap",
+    ]  # fmt: skip
 
 
 def test_the_host_is_shown_with_its_gpus_and_what_engines_take(visit: Visiting) -> None:
