@@ -20,6 +20,7 @@ from penstock.runtime.captures.captures import MOST_AT_ONCE, Captures
 from penstock.runtime.captures.collecting import Teller, as_the_client_got_it
 from penstock.runtime.captures.keeping import packed
 from penstock.runtime.captures.shelf import ENTRY_BYTES
+from tests.e2e.program import until
 from tests.fakes import in_loop
 from tests.runtime.captures.capturing import CONFIGURED, JSON, call, capturing, endpoint, head, record
 
@@ -192,9 +193,11 @@ async def test_of_a_crowd_that_ends_at_once_those_that_failed_are_kept_and_the_f
 async def test_what_ended_is_on_the_shelf_a_moment_later_without_being_asked_for() -> None:
     with capturing() as captures:
         call(captures, "c")
-        async with asyncio.timeout(5):
-            while captures.room.held_bytes:
-                await asyncio.sleep(0.01)
+
+        async def is_kept() -> bool:
+            return captures.room.held_bytes == 0
+
+        await until(is_kept)
         assert captures.has("c")
 
 
